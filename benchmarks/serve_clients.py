@@ -119,6 +119,7 @@ async def client(load: Load, number: int, where: tuple[str, int], sent: bytes, e
             writer = None
             await asyncio.sleep(0.1)
             continue
+        body = body.replace(rb"\"", b'"')  # an error is JSON in a text of JSON
         code = re.search(rb'"code":\s*"([A-Z_]+)"', body)
         later = _later(headers, body)
         if status == 200 and b'"isError":true' not in body:

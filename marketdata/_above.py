@@ -1,6 +1,6 @@
-"""What records do by modules that stand above them: how they are written, shown, drawn, resampled.
+"""Lets records use modules above them, which write, show, draw and resample records.
 
-Those modules know every record, so records cannot import them. `_wiring` says where they are when
+Those modules import the records, so records cannot import them. `_wiring` sets their names when
 `marketdata` is imported, and they are imported when a record first needs them.
 """
 
@@ -49,7 +49,7 @@ class Charts(Protocol):
 
 
 class Parts(Protocol):
-    """Parts of candles by time, and longer candles."""
+    """Slices of candles by time, and longer candles."""
 
     def between(self, record: Any, start: Any, end: Any) -> slice: ...
     def resampled(self, record: Any, timeframe: str) -> Any: ...

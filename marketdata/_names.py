@@ -1,4 +1,4 @@
-"""Where public names come from: read from `_public`, without importing what is not asked for."""
+"""The modules of public names, read from `_public` without importing them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def origins() -> dict[str, str]:
     loader = cast("InspectLoader", None if spec is None else spec.loader)
     found: dict[str, str] = {}
     module = ""
-    # Programs that are shipped without sources have the code, too.
+    # Programs shipped without sources still have the compiled code.
     for step in dis.get_instructions(cast("CodeType", loader.get_code(_LIST))):
         if step.opname == "IMPORT_NAME":
             module = step.argval
@@ -34,5 +34,5 @@ def origins() -> dict[str, str]:
 
 
 def public(name: str) -> Any:
-    """Return what a public name stands for."""
+    """Return the object of a public name."""
     return getattr(import_module(origins()[name]), name)

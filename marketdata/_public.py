@@ -1,7 +1,7 @@
-"""The public names of the package: what ``marketdata.NAME`` finds, and ``__all__`` lists.
+"""The public names of the package, for ``marketdata.NAME`` and ``__all__``.
 
-This is the only list. Type checkers import it. The package reads it (`_names`), and imports what
-is asked of it alone: ``import marketdata`` imports next to nothing.
+This is the only list. Type checkers import it. The package reads it (`_names`) and imports only the
+names that are used: ``import marketdata`` imports almost nothing.
 """
 
 from marketdata import history as history

@@ -155,7 +155,7 @@ MAX_TRADES = 1_000
 
 
 def one_exchange(text: str) -> str:
-    """Bring the name of one exchange to ccxt's id; raises where a text names several."""
+    """Convert the name of one exchange to ccxt's id; raises if a text names several."""
     names = re.split(r"\s*(?:[,;|]|\band\b)\s*", text.strip())
     if len(names) > 1 and all(names) and len(text) < 200:
         several = [exchange_id(one) for one in names]

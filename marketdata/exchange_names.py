@@ -1,4 +1,4 @@
-"""Names of exchanges, as people write them, to ccxt's ids."""
+"""Converts common names of exchanges to ccxt's ids."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import unicodedata
 __all__ = ["WELL_KNOWN", "exchange_id"]
 
 _OTHER = {
-    # What they were called before.
+    # Former names.
     "bitfinex2": "bitfinex",
     "coinbasepro": "coinbaseexchange",
     "gdax": "coinbaseexchange",
@@ -19,13 +19,13 @@ _OTHER = {
     "mexc3": "mexc",
     "okex": "okx",
     "okex5": "okx",
-    # What they are called elsewhere.
+    # Names in other libraries.
     "blockchain": "blockchaincom",
     "coinsphilippines": "coinsph",
     "cryptocomexchange": "cryptocom",
     "gateio": "gate",
     "krakenpro": "kraken",
-    # What ccxt calls them besides their ids.
+    # ccxt's names besides the ids.
     "bybitindonesia": "bybitid",
     "cexio": "cex",
     "coinbaseadvanced": "coinbase",
@@ -36,7 +36,7 @@ _OTHER = {
     "myokxeea": "myokx",
     "woox": "woo",
 }
-"""Without what `exchange_id` leaves out."""
+"""The names without the characters that `exchange_id` removes."""
 
 
 WELL_KNOWN = frozenset(
@@ -47,12 +47,12 @@ WELL_KNOWN = frozenset(
         *("okx", "phemex", "poloniex", "upbit", "whitebit"),
     )
 )
-"""Ids that are meant by a name with an ending, and that are told from a currency's code."""
+"""Ids that can have an ending in names, and that are distinguished from currency codes."""
 _ENDINGS = re.compile(r"(?:dotcom|com|exchange|spot|global|io)$")
 
 
 def exchange_id(text: str) -> str:
-    """Bring the name of an exchange to ccxt's id, which is lower-case ASCII.
+    """Convert the name of an exchange to ccxt's id, which is lower-case ASCII.
 
     Case, blanks, dots, dashes and brackets do not count: ``Crypto.com`` is ``cryptocom``. Old
     names and other names are known, such as ``huobi`` and ``coinbase pro``, and endings of

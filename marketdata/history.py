@@ -4,28 +4,16 @@
 >>> history.download(["BTC/USDT"], "1m", start="2023-01-01")  # doctest: +SKIP
 """
 
-from __future__ import annotations
+from marketdata._client.blocking import History as _History
+from marketdata._client.functions import function_of_history as _function
 
-from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
-
-from marketdata._client.blocking import History, default_client
-from marketdata._client.functions import function
-
+# Other names begin with an underscore: completion in notebooks offers all that this file mentions.
 __all__ = ["download", "export", "list", "plan", "remove", "repair", "verify"]
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def _function(method: Callable[Concatenate[History, P], T]) -> Callable[P, T]:
-    return function(method, lambda: default_client().history, __name__)
-
-
-download = _function(History.download)
-plan = _function(History.plan)
-list = _function(History.list)  # noqa: A001 - the name that the shell has
-verify = _function(History.verify)
-repair = _function(History.repair)
-export = _function(History.export)
-remove = _function(History.remove)
+download = _function(_History.download)
+plan = _function(_History.plan)
+list = _function(_History.list)  # noqa: A001 - the name that the shell has
+verify = _function(_History.verify)
+repair = _function(_History.repair)
+export = _function(_History.export)
+remove = _function(_History.remove)

@@ -1,4 +1,4 @@
-"""What programs around the library want of the machine: signals, private folders, SQLite files."""
+"""Helpers for signals, private folders and SQLite files."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ __all__ = ["discard", "is_damage", "is_locked", "is_passing", "on_signal", "priv
 
 
 def on_signal(number: int, react: Callable[..., Any], *arguments: Any) -> None:
-    """Have the running loop call something when the process gets a signal.
+    """Let the running loop call a function when the process gets a signal.
 
-    Only the main thread's loop can. Loops of Windows take no signals; there the interpreter does.
+    Only the main thread's loop can. On Windows, loops do not handle signals, so the interpreter
+    does.
     """
     loop = asyncio.get_running_loop()
     try:
@@ -25,14 +26,14 @@ def on_signal(number: int, react: Callable[..., Any], *arguments: Any) -> None:
 
 
 def private_folder(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, for this user alone (0700).
+    """Create a folder and missing parents, for this user only (0700).
 
-    One that is there stays as it is: `doctor` tells where others may write in it.
+    An existing folder is not changed; `doctor` reports if others can write to it.
     """
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     for one in reversed(missing):
         one.mkdir(mode=0o700, exist_ok=True)
-        if one.stat().st_mode & 0o077:  # of a file system with permissions of its own
+        if one.stat().st_mode & 0o077:  # the file system has its own permissions
             one.chmod(0o700)
 
 
@@ -40,30 +41,30 @@ def private_folder(folder: Path) -> None:
 
 
 def is_damage(error: Exception) -> bool:
-    """Tell a file that is no good from one that cannot be used now."""
+    """Return whether a file is damaged, and not just unusable at the moment."""
     # ERROR: no such table or column.
     return _is_any(error, "CORRUPT", "ERROR", "FORMAT", "MISMATCH", "NOTADB")
 
 
 def is_locked(error: Exception) -> bool:
-    """Return whether somebody else is using the file just now."""
+    """Return whether another process holds the file locked."""
     return _is_any(error, "BUSY", "LOCKED")
 
 
 def is_passing(error: Exception) -> bool:
-    """Return whether a file may be of use again soon: the disk is full, or did not take a write."""
+    """Return whether a file may work again soon: the disk is full, or a write failed."""
     return _is_any(error, "FULL", "IOERR")
 
 
 def _is_any(error: Exception, *names: str) -> bool:
-    import sqlite3  # which many commands do without
+    import sqlite3  # many commands do not need it
 
     code = int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)) & 0xFF
     return code in [getattr(sqlite3, f"SQLITE_{name}") for name in names]
 
 
 def discard(file: Path) -> None:
-    """Remove a damaged file, and the journal that would be played back into the next one."""
+    """Delete a damaged file, and its journal, which would be replayed into the next one."""
     for one in (file.with_name(f"{file.name}-journal"), file):
         with contextlib.suppress(OSError):
             one.unlink()

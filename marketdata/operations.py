@@ -39,7 +39,7 @@ class Operation:
     tool: str | None = None
     """The name for agents; None if another tool offers it to them already."""
     purpose: str = ""
-    """What the tool is for: agents choose by it, and pay for each word."""
+    """The purpose of the tool: agents choose by it, and pay for each word."""
     short: str | None = None
     """The name in the shell, if that is shorter."""
     aliases: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class Operation:
 
     @property
     def _returned(self) -> tuple[str | None, str]:
-        """The list or stream in the annotation of what the method returns, and the record in it."""
+        """The list or stream in the annotation of the result, and its record."""
         found = re.match(r"(?:(Records|AsyncWatch)\[)?(\w+)", self.method.__annotations__["return"])
         assert found is not None  # noqa: S101 - annotations of operations are names
         return found[1], found[2]
@@ -78,7 +78,7 @@ class Operation:
         return arguments_of(inspect.unwrap(self.method))
 
     def parse(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Check arguments given by name, as the method itself would; see `parse_arguments`."""
+        """Check named arguments like the method itself; see `parse_arguments`."""
         return parse_arguments(inspect.unwrap(self.method), given)
 
     @property
@@ -88,7 +88,7 @@ class Operation:
 
     @property
     def description(self) -> str:
-        """What the operation does, paragraphs unwrapped to one line each."""
+        """The description of the operation, with each paragraph in one line."""
         paragraphs = (inspect.getdoc(inspect.unwrap(self.method)) or "").split("\n\n")
         return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
@@ -284,10 +284,10 @@ HISTORY: tuple[Operation, ...] = (
         ),
     ),
 )
-"""What can be done with stored candles."""
+"""The operations on stored candles."""
 
 PLAN = Operation(AsyncHistory.plan, examples=())
-"""What a download would have to do."""
+"""The estimate of a download."""
 
 STREAMS: tuple[Operation, ...] = (
     Operation(
@@ -317,7 +317,7 @@ STREAMS: tuple[Operation, ...] = (
         examples=("watch candles BTC/USDT -t 1m", "watch candles BTC/USDT --for 1h -f csv"),
     ),
 )
-"""What can be watched; each answers with records of its kind, one after the other."""
+"""The operations on live data; each returns a stream of records."""
 
 RECORD = Operation(
     AsyncClient.record,
@@ -327,4 +327,4 @@ RECORD = Operation(
         "watch orderbook BTC/USDT --replay btc-eth.rec --speed 10",
     ),
 )
-"""What is watched, written down to be played again."""
+"""The operation that records streams for a replay."""

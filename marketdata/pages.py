@@ -1,6 +1,6 @@
 """Candles in pages of a limited number of rows: the newest, or a range page by page.
 
-What is requested of an exchange is bounded by the rows that are given, however long the range is.
+The number of rows limits the requests to an exchange, however long the range is.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 __all__ = ["Page", "lookback", "page", "shifted"]
 
 _SHORT = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h")
-"""Timeframes that a range may be given in where the exchange has them, the shortest first."""
+"""Timeframes to choose from if the exchange has them, shortest first."""
 _LONG = ("1d", "3d", "1w", "1M", "1y")
-"""The same on any exchange: the library resamples those that it lacks."""
+"""Timeframes to choose from on any exchange: the library resamples missing ones."""
 _NEWEST = 100
 _ROWS = 500
 _TIMEFRAME = "1h"
 _FIRST_MARKET = instant(datetime(2010, 1, 1, tzinfo=UTC))
-"""There was no market before."""
+"""There were no markets before this time."""
 _FOREVER = 1 << 62
 
 
@@ -39,13 +39,13 @@ class Page:
     candles: Candles
     rows: int
     following: Mapping[str, Any] = field(default_factory=dict)
-    """Arguments to give with the start of the next page."""
+    """Arguments for the next page."""
     note: str = ""
-    """What was chosen, or what fits better; ``{rows}`` in it is how many are given."""
+    """A note about the chosen timeframe, or a better one; ``{rows}`` is the number of rows."""
 
 
 def shifted(moment: int, timeframe: str, candles: int) -> int:
-    """Return when the candle opens that is so many after the one a moment is in, or before it.
+    """Return the open time of the candle ``candles`` after that of a moment, or before it.
 
     Both times are Unix milliseconds; days open by UTC.
     """
@@ -53,12 +53,12 @@ def shifted(moment: int, timeframe: str, candles: int) -> int:
 
 
 async def page(client: AsyncClient, asked: Mapping[str, Any]) -> Page:
-    """Return a page of the candles of a call to `AsyncClient.candles`, all arguments of it named.
+    """Return a page of the candles of a call to `AsyncClient.candles`, with named arguments.
 
-    Without ``timeframe`` it is 1h, or what fits a long range in 500 rows; without ``limit`` it is
-    100, the newest, or 500 of a range. Raises what the client raises. For a range the client would
-    wait for its turn as long as that takes; here `ExchangeUnavailableError` ends it after
-    MARKETDATA_TIMEOUT.
+    The default ``timeframe`` is 1h, or one with which a long range fits into 500 rows. The default
+    ``limit`` is the newest 100, or 500 of a range. Raises the client's errors. For a range, the
+    client would wait for the rate limit as long as necessary; here `ExchangeUnavailableError` is
+    raised after MARKETDATA_TIMEOUT.
     """
     if asked["start"] is not None:
         exchange = asked["exchange"] or client.settings.exchange[0]
@@ -69,10 +69,10 @@ async def page(client: AsyncClient, asked: Mapping[str, Any]) -> Page:
 
 
 def lookback(asked: Mapping[str, Any]) -> timedelta:
-    """Return how far before the current candle the first place is that a call of `page` asks for.
+    """Return the distance from the current candle to the first place that `page` requests.
 
-    A limit counts places here: where candles are missing, its candles are older than that. How many
-    are missing is only known once the exchange has been asked, and a price is known before.
+    Here a limit counts places. With missing candles, its candles are older. Their number is known
+    only after the request, but a price must be known before.
     """
     timeframe = asked["timeframe"] or _TIMEFRAME
     current = shifted(instant(datetime.now(UTC)), timeframe, 0)
@@ -85,7 +85,7 @@ def lookback(asked: Mapping[str, Any]) -> timedelta:
 
 
 async def _range(client: AsyncClient, exchange: str, asked: Mapping[str, Any]) -> Page:
-    """Get a range, whole or its first candles."""
+    """Get a range, complete or only its first candles."""
     start, end = asked["start"], asked["end"] or _FOREVER
     since, upto = max(start, _FIRST_MARKET), min(end, instant(datetime.now(UTC)))
     timeframe, rows = asked["timeframe"] or _TIMEFRAME, asked["limit"] or _ROWS
@@ -97,7 +97,7 @@ async def _range(client: AsyncClient, exchange: str, asked: Mapping[str, Any]) -
         note = f"{total} candles of {_TIMEFRAME} are too many; these are of {timeframe}."
         total = expected(timeframe).count(since, upto)
     times = {"start": Milliseconds(start), "end": asked["end"] and Milliseconds(end)}
-    # One more says whether there is a next page, and where it starts.
+    # One more candle shows whether there is a next page, and where it starts.
     found = await client.candles(**{**asked, **times, "timeframe": timeframe, "limit": rows + 1})
     if len(found) > rows and total > _ROWS:
         fits = await _fitting(client, found.exchange, since, upto)
@@ -109,9 +109,9 @@ async def _range(client: AsyncClient, exchange: str, asked: Mapping[str, Any]) -
 
 
 async def _fitting(client: AsyncClient, exchange: str, start: int, end: int) -> str:
-    """Choose the shortest timeframe of which a range has no more candles than rows.
+    """Choose the shortest timeframe with which a range fits into the rows.
 
-    Short ones that would have to be resampled are left out: they take several times as many
+    Short ones that must be resampled are left out, because they take several times as many
     requests.
     """
     own: Sequence[str] = next(

@@ -179,7 +179,7 @@ class Settings(BaseModel):
         }
         given.update({name: value for name, value in chosen.items() if value is not None})
         if chosen.get("endpoints") and chosen.get("sim") is None:
-            given.pop("sim", None)  # whoever names the hosts in the program means those
+            given.pop("sim", None)  # endpoints set in the program have priority
         try:
             return cls.model_validate(given)
         except ValidationError as error:
@@ -230,7 +230,7 @@ class Settings(BaseModel):
 def _is_redis(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        number = parts.port  # where it is none, this raises
+        number = parts.port  # raises for an invalid port
     except ValueError:
         return False
     if url.startswith("unix://"):

@@ -61,10 +61,10 @@ async def ask_each(
 ) -> list[Answer[T]]:
     """Request each pair from each exchange at the same time, and wait for the slowest.
 
-    In the order of exchanges, then of pairs. ``prepare`` comes first, before the list of an
-    exchange's pairs is looked into. Raises `InvalidParameterError` where a pair without
-    a slash is not the same everywhere, `PairNotSupportedError` where no exchange has any of the
-    pairs; what else an exchange raises is in its answer.
+    The order is that of exchanges, then of pairs. ``prepare`` runs before an exchange's list of
+    pairs is read. Raises `InvalidParameterError` if a pair without a slash differs between
+    exchanges, and `PairNotSupportedError` if no exchange has any of the pairs. Other errors of an
+    exchange are in its answer.
     """
 
     async def one(exchange: str, pair: str) -> Answer[T]:
@@ -129,7 +129,7 @@ def pairs_of(pair: str, quotes: Sequence[str] | None) -> tuple[str, ...]:
     Raises `InvalidParameterError` for a pair without a slash, and for currencies that are not at
     par.
     """
-    pair = str(pair)  # what one exchange calls it means nothing to the others
+    pair = str(pair)  # one exchange's name of the pair means nothing to the others
     if quotes is None:
         return (pair,)
     base, slash, _ = pair.partition("/")

@@ -185,7 +185,7 @@ def _split(part: _Part) -> ExecutionSplit:
 
 
 def _form(found: Books) -> float:
-    """Return a price of the order books, which tells whether they have floats or Decimals."""
+    """Return a price of the order books, whose type is that of all numbers."""
     levels = (level for _, book in found.there for level in (*book.bids[:1], *book.asks[:1]))
     return next(levels, (0.0, 0.0))[0]
 

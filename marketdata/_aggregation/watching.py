@@ -138,7 +138,7 @@ class ConsolidatedWatch(AsyncWatch[ConsolidatedOrderBook]):
             self._gathered.take(book)
 
     async def batch(self, most: int = _MOST) -> list[ConsolidatedOrderBook]:
-        """Wait for a record, and take what else is there, up to so many; empty at the end."""
+        """Wait for a record, and take up to ``most`` waiting ones; empty at the end."""
         try:
             found = [await anext(self)]
         except StopAsyncIteration:

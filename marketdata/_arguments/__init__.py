@@ -1,1 +1,1 @@
-"""How arguments are read: every form that has one meaning, and both meanings of the others."""
+"""Parses arguments: every form with one meaning, and an error with both meanings of others."""

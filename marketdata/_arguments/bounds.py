@@ -11,7 +11,7 @@ from marketdata.errors import InvalidParameterError
 _LONGEST_TEXT = 1_000
 """Maximum characters of a string; the longest is a cursor of fifty pairs."""
 _LONGEST_LIST = 200
-"""Elements of a list where its argument has no narrower bound."""
+"""Maximum elements of a list if its argument has no narrower bound."""
 _MOST_ARGUMENTS = 50
 _SHOWN = 60
 """Maximum characters of a value that an error repeats."""
@@ -23,9 +23,9 @@ _ALL = ("all", "max", "maximum", "everything", "unlimited", "full", "complete", 
 
 
 def bounded(given: Mapping[str, Any], most: Mapping[str, int]) -> tuple[dict[str, Any], str]:
-    """Use the bounds in ``most`` in place of larger numbers, and of words for as many as there are.
+    """Replace numbers above the bounds in ``most`` by the bounds, and words for "all" as well.
 
-    Gives the arguments, and a note that says so and how to get the rest; empty where nothing was.
+    Returns the arguments, and a note about the changes and how to get the rest, or an empty text.
     """
     changed, notes = dict(given), []
     for name in given.keys() & most.keys():
@@ -40,7 +40,7 @@ def bounded(given: Mapping[str, Any], most: Mapping[str, int]) -> tuple[dict[str
 def check_size(what: str, given: Mapping[str, Any], most: Mapping[str, int]) -> None:
     """Raise an error for arguments that are too large, before they are parsed.
 
-    ``most`` has the numbers of elements of lists that have a bound of their own.
+    ``most`` has the maximum elements of lists with their own bound.
     """
     if len(given) > _MOST_ARGUMENTS:
         raise InvalidParameterError(

@@ -1,4 +1,4 @@
-"""The arguments of a call as agents write it: read leniently, bounded, and told back."""
+"""The arguments of agents' calls: parsed leniently, limited, and reported back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _UNSAID = ("title", "description", "examples", "exclusiveMinimum", "minimum", "m
 
 
 class Reader:
-    """Reads the calls of one tool."""
+    """Parses the calls of one tool."""
 
     def __init__(
         self,
@@ -30,10 +30,10 @@ class Reader:
         hidden: Sequence[str] = (),
         alternatives: Sequence[str] = (),
     ) -> None:
-        """Read what a model of arguments has, of which a JSON Schema says all.
+        """Parse the arguments of a model that a JSON Schema describes completely.
 
-        ``hidden`` are names that no error offers. Of ``alternatives`` one is given: 0 in the place
-        of the other is as if left out.
+        ``hidden`` are names that errors do not suggest. Exactly one of ``alternatives`` is given: a
+        0 for the other means not given.
         """
         self._tool = tool
         self._model = model
@@ -47,11 +47,10 @@ class Reader:
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema of the arguments in the form that all clients can convert.
 
-        An argument that may be left out may be null, because converters to strict schemas have
-        every argument given. There are one type and null at most; a time is text. What is refused
-        besides, such as an amount of 0, fewer rows than one or a name that is not known, an answer
-        tells: several hosts take no schema that says so, and a model that asks for nothing has not
-        read it.
+        An optional argument may be null, because converters to strict schemas require every
+        argument. An argument has one type and at most null; a time is text. Other rules, such as an
+        amount above 0, at least one row or a known name, are only in error messages: several hosts
+        accept no schema with them.
         """
         required = self._schema.get("required", [])
         said = descriptions(self._model)
@@ -68,11 +67,11 @@ class Reader:
         }
 
     def read(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-        """Check arguments, and return with them what the answer has to say of them.
+        """Parse arguments, and return them with the notes for the answer.
 
-        That is which bounds were used in place of numbers, as ``note``, and which times are meant.
-        Null is the same as not given, and so is an empty text or list where an argument may be left
-        out. Other names of arguments are taken where nothing else can be meant.
+        The notes are the bounds that replaced larger numbers, as ``note``, and the parsed times.
+        Null means not given, and so does an empty text or list for an optional argument. Synonyms
+        of arguments are accepted if they are unambiguous.
 
         Raises `MissingParameterError` before `InvalidParameterError`.
         """
@@ -105,7 +104,7 @@ class Reader:
             raise self.located(error, given) from None
 
     def located(self, error: MarketDataError, given: Mapping[str, Any]) -> MarketDataError:
-        """Have an error name the tool and its argument, and nothing of the library's."""
+        """Make an error name the tool and its argument instead of the library's."""
         locate(error, self._model.model_fields, given, tool=self._tool)
         return error
 
@@ -125,14 +124,14 @@ def _argument(schema: dict[str, Any], description: str, *, is_optional: bool) ->
         }
     said["type"] = kind
     if is_optional:
-        # Not a list of types: Anthropic's converter takes none.
+        # Not a list of types, which Anthropic's converter does not accept.
         typed = {key: said.pop(key) for key in _OF_TYPE if key in said}
         said["anyOf"] = [typed, {"type": "null"}]
     return {**said, "description": description}
 
 
 def _expected(schema: Mapping[str, Any]) -> str:
-    """Say what an argument takes, in a few words that end a sentence."""
+    """Describe the accepted values of an argument in a few words that end a sentence."""
     if "enum" in schema:
         return f"one of {', '.join(map(str, schema['enum']))}"
     match schema["type"]:

@@ -1,4 +1,4 @@
-"""Arguments checked by the annotations of the method that they are for, before it runs."""
+"""Checks the arguments of a method by its annotations, before it runs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 def one_of(**given: T) -> T | None:
-    """Return the one of two arguments that is given; they are the same by two names."""
+    """Return the given one of two arguments, which are two names of the same."""
     (first, one), (second, other) = given.items()
     if one is not None and other is not None:
         raise _both(first, second)
@@ -57,7 +57,7 @@ def arguments_of(method: Callable[..., Any]) -> type[BaseModel]:
     """Return the model of a method's arguments (without ``self``), made from its signature."""
     from pydantic import ConfigDict, create_model
 
-    # Without the answer's annotation: records are not imported to check a call.
+    # Without the annotation of the result, so that records are not imported for a check.
     annotated = SimpleNamespace(
         __annotations__={k: v for k, v in method.__annotations__.items() if k != "return"}
     )
@@ -75,7 +75,7 @@ def arguments_of(method: Callable[..., Any]) -> type[BaseModel]:
 
 @functools.cache
 def second_names(method: Callable[..., Any]) -> dict[str, str]:
-    """Return the parameters of a method that are others by a second name, with those others."""
+    """Return the parameters of a method that are second names, with the parameters they mean."""
     return {
         name: note.name
         for name, annotation in method.__annotations__.items()
@@ -85,7 +85,7 @@ def second_names(method: Callable[..., Any]) -> dict[str, str]:
 
 
 def parse_arguments(method: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Check arguments given by name and bring them to the form that the method works with.
+    """Check named arguments and convert them for the method.
 
     Raises `MissingParameterError` or `InvalidParameterError`, naming the argument that is wrong;
     a missing one is named before a wrong one.
@@ -104,7 +104,7 @@ def parse_arguments(method: Callable[..., Any], given: dict[str, Any]) -> dict[s
     try:
         given = check_names(model, given, method.__name__)
         for name, value in given.items():
-            # pydantic takes True for 1.
+            # pydantic accepts True as 1.
             if isinstance(value, bool) and model.model_fields[name].annotation is not bool:
                 raise InvalidParameterError(
                     f"{name} cannot be true or false; {was(value)}.",
@@ -121,11 +121,10 @@ def parse_arguments(method: Callable[..., Any], given: dict[str, Any]) -> dict[s
 def check_names(
     model: type[BaseModel], given: Mapping[str, Any], what: str, hidden: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Check the names of arguments, and leave out those whose values say nothing.
+    """Check the names of arguments, and remove those with empty values.
 
-    Raises `InvalidParameterError` for a name that is none, with those that it may stand for,
-    unless it is ``hidden``; `MissingParameterError` where one is missing that no wrong name stands
-    for.
+    Raises `InvalidParameterError` for an unknown name, with similar ones unless they are
+    ``hidden``, and `MissingParameterError` for a missing argument that no wrong name can mean.
     """
     fields = model.model_fields
     given = {name: _alone(model, name, one) for name, one in given.items()}
@@ -134,7 +133,7 @@ def check_names(
     missing = [name for name, one in fields.items() if one.is_required() and name not in said]
     wrong = [name for name in said if name not in fields]
     near = {name: [] if name in hidden else likely(name, fields) for name in wrong}
-    # Those that explain why one is missing first.
+    # First those that explain why an argument is missing.
     wrong.sort(key=lambda name: not set(near[name]) & set(missing))
     if missing and not (wrong and set(near[wrong[0]]) & set(missing)):
         raise MissingParameterError(
@@ -147,7 +146,7 @@ def check_names(
 
 
 def _alone(model: type[BaseModel], name: str, value: Any) -> Any:
-    """Return the one text of a list where an argument takes no list; else the value."""
+    """Return the only text of a list if the argument takes no list; else the value."""
     is_list = isinstance(value, list | tuple) and name not in _lists(model)
     return single(value) if is_list else value
 
@@ -175,7 +174,7 @@ def _whole_numbers(model: type[BaseModel]) -> frozenset[str]:
 def _says_nothing(model: type[BaseModel], name: str, value: Any) -> bool:
     field = model.model_fields.get(name)
     if field is None or field.is_required():
-        return False  # a name that is none is to be told of, whatever its value
+        return False  # an unknown name is an error with any value
     described = descriptions(model)[name]
     if described.parse is part:
         return value is None or value in _NO_TEXT
@@ -183,17 +182,17 @@ def _says_nothing(model: type[BaseModel], name: str, value: Any) -> bool:
 
 
 _NO_TEXT: tuple[Any, ...] = ("", "null", [])
-"""What counts as left out where any other text may be the name of a currency."""
+"""Texts that mean not given if any other text can be the name of a currency."""
 
 
 @functools.cache
 def descriptions(model: type[BaseModel]) -> dict[str, Described]:
-    """Return what the annotations of a model's arguments say of each."""
+    """Return the descriptions in the annotations of a model's arguments."""
     return {name: _description(field) for name, field in model.model_fields.items()}
 
 
 def _description(field: FieldInfo) -> Described:
-    """Return what describes an argument; without a word where nothing does."""
+    """Return the description of an argument, or an empty one."""
     annotated = [
         field.metadata,
         *(getattr(one, "__metadata__", ()) for one in kinds(field.annotation)),
@@ -205,9 +204,9 @@ _NO_WORD = Described("")
 
 
 def with_named_exchange(model: type[BaseModel], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Take the exchange that stands before a pair, as in BINANCE:BTCUSDT, for the one to ask.
+    """Use the exchange before a pair, as in BINANCE:BTCUSDT, as the argument ``exchange``.
 
-    Raises `InvalidParameterError` where several are named, or another one is given.
+    Raises `InvalidParameterError` if several are named, or if another one is given.
     """
     given = [arguments.get(name) for name in ("pair", "pairs")]
     pairs = [one for each in given if each for one in ([each] if isinstance(each, str) else each)]
@@ -236,7 +235,7 @@ def checked(method: Callable[P, R]) -> Callable[P, R]:
     remembered: dict[tuple[Any, ...], dict[str, Any]] = {}
 
     def parse(values: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
-        # Told apart by hand: inspect's bind takes longer than all the rest of a call.
+        # Assigned by hand, because inspect's bind takes longer than all the rest of a call.
         given = dict(zip(positional, values, strict=False))
         twice = given.keys() & named.keys()
         if twice or len(values) > len(positional):
@@ -250,8 +249,8 @@ def checked(method: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(method)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        # Most calls are made again with the same few texts, and reading those takes a quarter of
-        # the time of a short call.
+        # Most calls are repeated with the same texts, and parsing those takes a quarter of the
+        # time of a short call.
         given = (*args[1:], *kwargs.values())
         is_plain = _TEXTS.issuperset(map(type, given))
         call = (given, *kwargs)
@@ -270,10 +269,10 @@ def checked(method: Callable[P, R]) -> Callable[P, R]:
 
 
 _REMEMBERED = 1_000
-"""Calls of one operation whose arguments are remembered."""
+"""Maximum calls of one operation whose parsed arguments are kept."""
 _TEXTS = frozenset({str})
 _LASTING = frozenset({str, Written, int, float, bool, type(None)})
-"""What an argument is read as that nobody changes, and that means the same at any time."""
+"""The immutable types of parsed arguments whose meaning does not depend on the time."""
 
 
 def _called(method: Callable[..., Any], caller: Any, parsed: dict[str, Any]) -> Any:
@@ -281,7 +280,7 @@ def _called(method: Callable[..., Any], caller: Any, parsed: dict[str, Any]) -> 
 
 
 async def _located(method: Callable[..., Any], caller: Any, parsed: dict[str, Any]) -> Any:
-    # Called here: a coroutine that is never awaited would say so where a program ends.
+    # Called here, because a coroutine that is never awaited would warn at the end of a program.
     try:
         return await method(caller, **parsed)
     except InvalidRequestError as error:
@@ -302,15 +301,15 @@ _MOST_NAMES = 100
 def locate(
     error: MarketDataError, known: Collection[str], given: Collection[str] = (), **door: str
 ) -> None:
-    """Have the error of a wrong call say which argument it is about, and at which ``door``.
+    """Add the argument to the error of a wrong call, in the words of the ``door``.
 
-    By the name under which it was ``given``, where that is another than ours.
+    It uses the name that was ``given`` if that differs from ours.
     """
     name = next((one for one in _ABOUT.get(error.code, ()) if one in known), None)
     if name is not None:
         error.details.setdefault("parameter", name)
     name = error.details.get("parameter")
-    # More names than this are refused for their number, and looked into by nobody.
+    # More names than this are refused for their number, without looking at them.
     others = [one for one in given if one not in known] if len(given) <= _MOST_NAMES else []
     said = [one for one in others if meant(one, known) == name]
     if name in known and name not in given and len(said) == 1:

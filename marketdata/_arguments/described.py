@@ -1,4 +1,4 @@
-"""What an annotation says of an argument: its words, and how it is brought to one form."""
+"""The description of an argument in its annotation: texts, and its parser."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Described:
-    """What one argument means, for help pages and schemas; `parse` brings it to its one form."""
+    """The meaning of an argument for help pages and schemas; `parse` converts it."""
 
     text: str
     examples: tuple[str, ...] = ()
     parse: Callable[[Any], Any] | None = None
     json_types: tuple[str, ...] = ()
-    """JSON types instead of those that the annotation would give; `parse` then takes it all."""
+    """JSON types instead of those of the annotation; `parse` then accepts all of them."""
     numbers_too: bool = False
-    """Whether `parse` also takes numbers where the annotation is a text."""
+    """Whether `parse` also accepts numbers although the annotation is a text."""
     empty_is_wrong: bool = False
-    """Whether what is empty is refused: elsewhere it is as if it were left out."""
+    """Whether an empty value is refused; otherwise it means not given."""
     short: str = ""
-    """The meaning in a few words for agents, who pay for each; else it is the whole text."""
+    """The meaning in a few words for agents, who pay for each; the default is the whole text."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
         from pydantic_core import core_schema
@@ -43,7 +43,7 @@ class Described:
         if self.json_types:
             return core_schema.with_info_plain_validator_function(self._parse)
         if source is int and self.parse is None:
-            return handler(source)  # narrower bounds go around it: `check_names` reads it
+            return handler(source)  # narrower bounds wrap it, and `check_names` reads it
         read = _reader(source)
         return core_schema.with_info_wrap_validator_function(
             functools.partial(self._take, read), handler(source)
@@ -57,7 +57,7 @@ class Described:
         info: ValidationInfo,
     ) -> Any:
         with _of_argument(info.field_name):
-            # A check would make an ordinary text of one that has been read.
+            # A check would convert an already parsed text to an ordinary one.
             is_number = self.numbers_too and isinstance(value, int | float | timedelta)
             if not is_number and not isinstance(value, Read):
                 value = check(value if read is None else read(value, info.field_name or ""))
@@ -87,7 +87,7 @@ class Described:
 
 @contextlib.contextmanager
 def _of_argument(name: str | None) -> Iterator[None]:
-    """Have what is raised say which argument it is about."""
+    """Add the argument to the raised error."""
     try:
         yield
     except InvalidRequestError as error:
@@ -96,7 +96,7 @@ def _of_argument(name: str | None) -> Iterator[None]:
 
 
 def _reader(source: Any) -> Callable[[Any, str], Any] | None:
-    """Return what brings a value to the type of an annotation; None where that is no plain one.
+    """Return a converter to the type of an annotation; None if the type is not a plain one.
 
     It is called with the value and the name of the argument.
     """
@@ -129,24 +129,24 @@ _READERS: Mapping[Any, Callable[[Any], Any]] = {
 
 
 def kinds(annotation: Any) -> tuple[Any, ...]:
-    """Return the members of a union, or the one type that an annotation is."""
+    """Return the members of a union, or the single type of an annotation."""
     union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
     return typing.get_args(annotation) if union else (annotation,)
 
 
 def kinds_of(annotated: Any) -> tuple[Any, ...]:
-    """Return the members of the union that an annotated type is of."""
+    """Return the members of the union of an annotated type."""
     return kinds(typing.get_args(annotated)[0] if hasattr(annotated, "__metadata__") else annotated)
 
 
 def is_sequence(kind: Any) -> bool:
-    """Return whether a type is that of a sequence."""
+    """Return whether a type is a sequence."""
     return typing.get_origin(kind) is Sequence
 
 
 @dataclass(frozen=True)
 class EveryDigit:
-    """Keeps a number as it was given, by a Decimal or as text, where the argument is a float."""
+    """Keeps a number given as a Decimal or as text for a float argument."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
         from pydantic_core import core_schema
@@ -165,7 +165,7 @@ class EveryDigit:
 
 @dataclass(frozen=True)
 class AnyText:
-    """Takes any text where the annotation lists some, for editors to offer."""
+    """Accepts any text although the annotation lists some, which editors suggest."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
         return handler.generate_schema(str)
@@ -173,7 +173,7 @@ class AnyText:
 
 @dataclass(frozen=True)
 class OneOrSeveral:
-    """Takes one where a sequence is wanted."""
+    """Accepts a single value for a sequence."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
         return handler.generate_schema(next(one for one in kinds(source) if is_sequence(one)))
@@ -181,6 +181,6 @@ class OneOrSeveral:
 
 @dataclass(frozen=True)
 class SameAs:
-    """Marks a parameter that is another one by a second name; only one of them may be given."""
+    """Marks a parameter as a second name of another one; only one of them may be given."""
 
     name: str

@@ -10,9 +10,9 @@ from marketdata._arguments.described import Described
 
 
 def notes(method: Callable[..., Any], annotation: str) -> tuple[Any, ...]:
-    """Return what an annotated type of this module, or one and None, says of a parameter.
+    """Return the description of a parameter in an annotated type, or in a union with None.
 
-    The annotation is not evaluated: that would take longer than importing all of this.
+    The annotation is not evaluated, which would take longer than importing everything here.
     """
     annotated = method.__globals__.get(str(annotation).removesuffix(" | None"))
     return getattr(annotated, "__metadata__", ())
@@ -39,7 +39,7 @@ _FIELDS = "Times are UTC datetimes; a field is None if its value is unknown or d
 
 
 def _returned(annotation: str) -> list[str]:
-    """Say what a method returns, from its annotation."""
+    """Describe the result of a method from its annotation."""
     kind, _, of = annotation.replace("[Number]", "").removesuffix("]").partition("[")
     match kind:
         case "Records":

@@ -26,7 +26,7 @@ _FORMS = [
 _CANDLES = r"(?:candle(?:stick)?s?|klines?(?:_interval)?|bars?|ohlcv?)"
 _ISO = Pattern(r"P(?:(\d{1,4})([YMWD])|T(\d{1,5})([HMS]))", re.IGNORECASE | re.ASCII)
 _MINUTES_OFFERED = (5, 10, 15, 20, 30, 45, 60, 90, 120, 240)
-"""Numbers before an M that usually mean minutes: no exchange has so many months."""
+"""Numbers before an M that usually mean minutes: no exchange has timeframes of so many months."""
 _OTHER_UNITS = {"T": "m", "MN": "M"}
 """Names of pandas and MetaTrader."""
 _LONGER = (("s", 60, "m"), ("m", 60, "h"), ("h", 24, "d"))
@@ -34,21 +34,21 @@ _COMMON = ("1m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d", "1w", 
 
 
 def is_timeframe(text: str) -> bool:
-    """Return whether a text is the length of a candle in its one form: a number and a unit."""
+    """Return whether a text is a timeframe in its standard form: a number and a unit."""
     return TIMEFRAME.fullmatch(text) is not None
 
 
 def timeframe(value: str) -> str:
-    """Bring the length of a candle to a number up to 9999 and one of s m h d w M y.
+    """Convert a timeframe to a number up to 9999 and one of s m h d w M y.
 
-    ``1H``, ``60m``, ``1 hour``, ``hourly`` and ``ONE_HOUR`` give ``1h``; M is a month and m a
-    minute, as exchanges have it. Raises `InvalidParameterError` for anything else, and with both
-    meanings for what has two: a lone M, a number without a unit.
+    ``1H``, ``60m``, ``1 hour``, ``hourly`` and ``ONE_HOUR`` become ``1h``; M is a month and m a
+    minute, as on exchanges. Raises `InvalidParameterError` for anything else, and with both
+    meanings for ambiguous values: a lone M, a number without a unit.
     """
     if isinstance(value, Read):
         return value
     found = _read(value, "timeframe", "timeframe is a number and one of s m h d w M y, such as 1h")
-    # A value that was written as 15 months is not questioned when it is read again.
+    # A value that was written as 15 months is accepted when it is parsed again.
     return Read(found) if found[-1] == "M" and int(found[:-1]) in _MINUTES_OFFERED else found
 
 
@@ -105,7 +105,7 @@ def _several(text: str) -> tuple[int, str] | None:
         letter = found[2] or found[4]
         unit = letter.lower() if found[4] or letter not in "Mm" else "M"
         return int(found[1] or found[3]), unit
-    # Names of channels have the kind of data before the length; OKX names its UTC days.
+    # Names of channels have the kind of data before the length; OKX marks its UTC days.
     text = re.sub(
         rf"^{_CANDLES}[\s_-]*|[\s_-]*{_CANDLES}$|(?<=[a-z])utc$", "", text, flags=re.IGNORECASE
     )
@@ -122,7 +122,7 @@ def _several(text: str) -> tuple[int, str] | None:
 
 
 def _shortest(count: int, unit: str) -> str | None:
-    """Write a length in its longest whole unit; None if it is too long."""
+    """Return a length in its longest whole unit; None if it is too long."""
     for shorter, size, longer in _LONGER:
         if unit == shorter and count % size == 0:
             count, unit = count // size, longer
@@ -164,10 +164,10 @@ _WINDOWS = "window is 'day' or a length: 1m to 59m, 1h to 24h, 1d to 7d"
 
 
 def window(text: str) -> str:
-    """Bring a ticker's window to ``day`` (the trading day) or a rolling one such as ``4h``.
+    """Convert a ticker's window to ``day`` (the trading day) or a rolling one such as ``4h``.
 
     Minutes from 1 to 59, hours from 1 to 24 and days from 1 to 7 are allowed; ``1d`` is ``24h``.
-    Other ways to write one are those of `timeframe`.
+    Other forms are those of `timeframe`.
     """
     cleaned = str(text).strip().strip("\"'").strip()
     if cleaned.lower() in ("day", "today", "utc day"):

@@ -107,13 +107,13 @@ _SAME: Mapping[str, Collection[str]] = {
     "fill": ("fillgaps", "fillmissing", "fillmethod", "fillna"),
     "cursor": ("nextcursor", "pagetoken"),
 }
-"""Other names of arguments, as `_plain` has them."""
+"""Other names of arguments, as `_plain` returns them."""
 
 _ONE_OR_SEVERAL = {"pair": "pairs", "pairs": "pair", "exchange": "exchanges"} | {
     "exchanges": "exchange"
 }
 _ORDERS = {"asc": True, "ascending": True, "desc": False, "descending": False}
-"""What a name such as ``order`` has where it does not say by which field."""
+"""Values of a name such as ``order`` that name no field."""
 _NEAR: Mapping[str, Collection[str]] = {
     "period": ("timeframe", "window", "start"),
     "span": ("timeframe", "window"),
@@ -147,7 +147,7 @@ _NEAR: Mapping[str, Collection[str]] = {
     "minvolume": ("min_quote_volume",),
     "volumemin": ("min_quote_volume",),
 }
-"""Names that may mean an argument, and something else as well: they are named, and not taken."""
+"""Names that can mean an argument or something else: they are suggested, but not accepted."""
 
 
 def meant(name: str, known: Collection[str]) -> str | None:
@@ -167,7 +167,7 @@ def meant(name: str, known: Collection[str]) -> str | None:
 
 
 def likely(name: str, known: Collection[str]) -> list[str]:
-    """Return the arguments that a name may stand for, the likeliest first."""
+    """Return the arguments that a name can mean, the likeliest first."""
     if len(name) > _LONGEST:
         return []
     if (only := meant(name, known)) is not None:
@@ -183,9 +183,9 @@ def likely(name: str, known: Collection[str]) -> list[str]:
 
 
 def renamed(given: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
-    """Return arguments under our names where nothing else can be meant; others stay as they are.
+    """Return arguments under our names if they are unambiguous; others do not change.
 
-    Raises `InvalidParameterError` where one is given by two names, with two values.
+    Raises `InvalidParameterError` if one is given with two names and two values.
     """
     answer: dict[str, Any] = {name: value for name, value in given.items() if name in known}
     parts = {"base", "quote"} - set(known)

@@ -1,4 +1,4 @@
-"""Pairs as callers write them: with their exchange, in an exchange's way, as a future's name."""
+"""Pairs in callers' forms: with an exchange, in an exchange's format, or as a derivative."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from marketdata.errors import InvalidParameterError, PairNotSupportedError
 from marketdata.exchange_names import WELL_KNOWN, exchange_id
 
 MAX_WATCHED = 200
-"""Pairs that one call can watch."""
+"""Maximum pairs that one call can watch."""
 
 
 class Written(Read):
-    """A pair that `pair` has read, which knows how it was written."""
+    """A pair parsed by `pair`, with its original form."""
 
     text: str
-    """In upper case: it may be an exchange's own name."""
+    """The original form in upper case, which may be an exchange's own id."""
     exchange: str | None
     """The exchange that was named with it."""
     others: tuple[str, ...]
-    """What else it may mean where an exchange has no pair of this name."""
+    """Other meanings if an exchange has no pair of this name."""
     is_unclear: bool
-    """Whether the others count as much as the name itself."""
+    """Whether the other meanings have the same priority as the name."""
 
 
 def written(pair: str) -> str:
-    """Return a pair as its caller wrote it, in upper case: it may be an exchange's own name."""
+    """Return a pair in its original form in upper case, which may be an exchange's own id."""
     return pair.text if isinstance(pair, Written) else pair.upper()
 
 
 def readings(pair: str) -> tuple[tuple[str, ...], bool]:
-    """Return what a pair may mean besides its name, and whether that counts as much as the name."""
+    """Return other meanings of a pair, and whether they have the same priority as the name."""
     return (pair.others, pair.is_unclear) if isinstance(pair, Written) else ((), False)
 
 
@@ -49,7 +49,7 @@ _BESIDE = [
     Pattern(r"(?P<venue>[A-Za-z]{3,20})(?:[ _.]spot)?[ _.](?P<pair>.+)", re.IGNORECASE),
     Pattern(r"(?P<pair>.+)[ _.](?P<venue>[A-Za-z]{3,20})", re.IGNORECASE),
 ]
-"""A pair beside the name of a large exchange."""
+"""A pair with the name of a large exchange."""
 _CHANNEL = Pattern(r"(\w+)@(?:\w*trade|\w*ticker|depth\w*|kline_\w+)(?:@\w+)?", re.IGNORECASE)
 _NOT_VENUES = ("spot", "x", "pair", "symbol", "market", "ticker")
 _BITFINEX = Pattern(r"t[A-Z0-9]{6,12}|t[A-Z0-9]{2,8}:[A-Z0-9]{2,8}")
@@ -71,18 +71,18 @@ _FUTURES = [
         r"(.+)_[UDC]MCBL",
     )
 ]
-"""Names that exchanges have for perpetuals, dated futures and options, in upper case."""
+"""Exchanges' names of perpetuals, dated futures and options, in upper case."""
 
 
 def pair(text: str) -> str:
-    """Bring a pair to ``BASE/QUOTE``, or to upper case alone where it has no separator.
+    """Convert a pair to ``BASE/QUOTE``, or only to upper case if it has no separator.
 
-    ``btc/usdt``, ``BTC-USDT`` and ``btc_usdt`` give ``BTC/USDT``; with a slash, anything else is
-    part of a currency's name. ``BTCUSDT`` stays as it is: only an exchange's list of pairs can tell
-    where it divides. ``BINANCE:BTCUSDT`` names its exchange too, which the result knows; it also
-    knows what else a text may mean where the exchange has no such pair, as ``$BTC/USDT``,
+    ``btc/usdt``, ``BTC-USDT`` and ``btc_usdt`` become ``BTC/USDT``; with a slash, other separators
+    are part of a currency's name. ``BTCUSDT`` does not change: only an exchange's list of pairs
+    shows where it splits. ``BINANCE:BTCUSDT`` also names the exchange, which the result keeps. The
+    result also keeps other meanings if the exchange has no such pair, as for ``$BTC/USDT``,
     ``SPOT_BTC_USDT`` and ``bitcoin/usdt``. Raises `PairNotSupportedError` for the name of a swap,
-    future or option, `InvalidParameterError` for anything else.
+    future or option, and `InvalidParameterError` for anything else.
     """
     return text if isinstance(text, Written) else _pair(text)
 
@@ -121,7 +121,7 @@ def _pair(text: str) -> str:
 
 
 def _name(upper: str) -> str | None:
-    """Read a pair with one separator, or none; None where a text is not that."""
+    """Parse a pair with one separator or none; None for other texts."""
     parts = [part.strip(" ") for part in upper.split("/")]
     if len(parts) == 1:
         parts = re.split(r"[\-_ ]", upper)
@@ -136,7 +136,7 @@ def _name(upper: str) -> str | None:
 
 
 def _venue(text: str) -> tuple[str | None, str]:
-    """Take the exchange off a text that names one with the pair."""
+    """Separate the exchange from a text that has one with the pair."""
     if "://" in text:
         return None, text
     if found := _VENUE.fullmatch(text):
@@ -161,7 +161,7 @@ def _venue(text: str) -> tuple[str | None, str]:
 
 
 def _is_whole(text: str) -> bool:
-    """Return whether a text beside an exchange's name has a base and a quote currency."""
+    """Return whether a text next to an exchange's name has a base and a quote currency."""
     if re.match(r"(?:coin|token|dollar)\b|(?:coin|token|dollar)_", text, re.IGNORECASE):
         return False  # Binance Coin/USDT
     parts = re.split(r"[/_ -]", text)
@@ -169,7 +169,7 @@ def _is_whole(text: str) -> bool:
 
 
 def _spot_of(upper: str) -> list[str] | None:
-    """Return the spot pairs that a derivative is of; None where a text names none."""
+    """Return the spot pairs of a derivative; None if the text names no derivative."""
     if found := re.fullmatch(r"([^:]+[/_-][^:]+):(.+)", upper):  # as ccxt names them
         return [found[1].replace("-", "/").replace("_", "/")[:60]]
     for pattern in _FUTURES:
@@ -189,7 +189,7 @@ def _spot_of(upper: str) -> list[str] | None:
 
 
 def _others(text: str) -> Iterator[str]:
-    """Return what a text may mean that exchanges do not call by it."""
+    """Return meanings of a text that is no exchange's name of a pair."""
     if _BITFINEX.fullmatch(text):
         yield text[1:].replace(":", "/")
     upper = text.upper()
@@ -222,7 +222,7 @@ def _others(text: str) -> Iterator[str]:
 def one_or_several(
     given: str | Sequence[str], parse: Callable[[str], str], name: str
 ) -> tuple[str, ...]:
-    """Parse one text, or each of several, once each; there has to be one, and at most 200."""
+    """Parse one text or several, without repeats; at least one and at most 200."""
     texts = [given] if isinstance(given, Read) else listed(given)
     if not 1 <= len(texts) <= MAX_WATCHED:
         raise InvalidParameterError(

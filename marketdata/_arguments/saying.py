@@ -14,7 +14,7 @@ def was(value: object) -> str:
     try:
         return f"was {repr(value)[:60]}"
     except ValueError:
-        return "was a number with thousands of digits"  # Python writes none of more than 4,300
+        return "was a number with thousands of digits"  # Python converts at most 4,300 digits
 
 
 def refused(said: str, value: object, *meanings: Any) -> InvalidParameterError:

@@ -88,11 +88,11 @@ _HOURS = {"EST": -5, "EDT": -4, "PST": -8, "PDT": -7, "CET": 1, "CEST": 2} | {
     "JST": 9,
     "KST": 9,
 }
-"""Of abbreviations with one meaning: not of CST, IST and BST, which are three zones each."""
+"""Time zone abbreviations with one meaning: not CST, IST and BST, which have three each."""
 
 
 def unit_of(word: str) -> str | None:
-    """Return the unit (s m h d w M y) that a word names; None where none, or where two are meant.
+    """Return the unit (s m h d w M y) of a word; None if it has none or two.
 
     A lone M is a month, m a minute; in longer words case does not matter.
     """
@@ -121,7 +121,7 @@ def age(text: str, now: datetime) -> datetime | None:
 
 
 def _before(moment: datetime, count: float, unit: str) -> datetime:
-    """Go back so many units; months and years go by the calendar, to its last day at most."""
+    """Go back a number of units; months and years follow the calendar, to the last day at most."""
     if unit not in MONTHS:
         return moment - count * UNITS[unit]
     number = moment.year * 12 + moment.month - 1 - int(count) * MONTHS[unit]
@@ -131,7 +131,7 @@ def _before(moment: datetime, count: float, unit: str) -> datetime:
 
 
 def clock(lower: str, midnight: datetime) -> datetime | None:
-    """Read a day that has a name, with or without a time of it; None for anything else."""
+    """Parse a named day, with or without a time of day; None for anything else."""
     days = {"today": 0, "yesterday": 1, "tomorrow": -1, "the day before yesterday": 2}
     if lower in days:
         return midnight - timedelta(days=days[lower])
@@ -145,7 +145,7 @@ def clock(lower: str, midnight: datetime) -> datetime | None:
 
 
 def length(text: str) -> str | None:
-    """Return the age of a length that is written alone: ``2h``, ``7 days``, ``P7D``."""
+    """Return the age for a length without a sign: ``2h``, ``7 days``, ``P7D``."""
     if found := _ISO_LENGTH.fullmatch(text):
         count, unit = found[1] or found[3], (found[2] or found[4]).lower()
         return f"-{count}{'M' if found[2] and unit == 'm' else unit}"
@@ -159,7 +159,7 @@ def length(text: str) -> str | None:
 
 
 def last(lower: str, midnight: datetime) -> list[str]:
-    """Return when ``last week`` may begin, and a weekday on that very day."""
+    """Return the possible starts of ``last week``, or of a weekday on that same day."""
     if _WEEKDAYS.get(lower) == midnight.weekday():
         return [f"{midnight - timedelta(days=days):%Y-%m-%d}" for days in (0, 7)]
     found = _LAST.fullmatch(lower)
@@ -171,9 +171,9 @@ def last(lower: str, midnight: datetime) -> list[str]:
 
 
 def period(lower: str, midnight: datetime) -> tuple[datetime, datetime] | None:
-    """Return when a period begins and when it is over: its name alone may mean either.
+    """Return the start and the end of a period, since its name alone can mean either.
 
-    Such as ``this week``, ``ytd``, ``Q3 2025``, ``Friday`` (the last one that is over).
+    For example ``this week``, ``ytd``, ``Q3 2025``, or ``Friday`` (the last past one).
     """
     if found := _THIS.fullmatch(lower):
         letter = found["letter"]
@@ -194,7 +194,7 @@ def period(lower: str, midnight: datetime) -> tuple[datetime, datetime] | None:
 
 
 def _begun(midnight: datetime, unit: str) -> datetime | None:
-    """Return when the day, week, month or year began that a midnight is in; weeks on a Monday."""
+    """Return the start of a midnight's day, week, month or year; weeks start on Monday."""
     match unit:
         case "d":
             return midnight
@@ -208,7 +208,7 @@ def _begun(midnight: datetime, unit: str) -> datetime | None:
 
 
 def split_zone(text: str) -> tuple[str, tzinfo] | None:
-    """Take the name of a time zone off a time; None where there is none, or with two meanings."""
+    """Separate the time zone from a time; None if there is none, or an ambiguous one."""
     found = _ZONE.fullmatch(text)
     if found is None:
         return None
@@ -224,7 +224,7 @@ def split_zone(text: str) -> tuple[str, tzinfo] | None:
         return found["time"], timezone(timedelta(hours=_HOURS[name]))
     if "/" not in name:
         return None
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # needed by few
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # rarely needed
 
     try:
         return found["time"], ZoneInfo(name)
@@ -233,7 +233,7 @@ def split_zone(text: str) -> tuple[str, tzinfo] | None:
 
 
 def not_a_time(value: object, *meant: str) -> InvalidParameterError:
-    """Make the error of what is no time, with what it may mean."""
+    """Make the error of an invalid time, with possible meanings."""
     return refused(
         "A time is ISO-8601 (2024-01-31T12:00Z), a date, Unix seconds or milliseconds, or an age "
         "(-7d)",

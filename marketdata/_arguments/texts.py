@@ -37,10 +37,10 @@ _COUNTED = Pattern(
     r"(\d{1,9})\s*(?:levels?|rows?|candles?|bars?|trades?|entries|results?|pairs?)", re.IGNORECASE
 )
 _MONEY = frozenset(("USD", "USDT", "USDC", "EUR", "GBP", "DOLLAR", "EURO", "EUROS"))
-"""Currencies that an amount in base currency is hardly in."""
+"""Currencies that are rarely the base currency of an amount."""
 _MULTIPLES = {"k": 1_000, "t": 1_000, "m": 1_000_000, "b": 1_000_000_000}
 _LONGEST = 100_000
-"""Characters of a text that is looked into."""
+"""Maximum characters of a text that is parsed."""
 
 
 def is_left_out(value: object) -> bool:
@@ -66,7 +66,7 @@ def legible(text: str) -> str:
 
 
 def whole(value: Any) -> Any:
-    """Return a whole number that is written as text, or as a float, as one; else the value."""
+    """Convert a whole number written as a text or float to an int; else return the value."""
     if isinstance(value, str):
         text = legible(value).strip().strip("\"'")
         if _WHOLE.fullmatch(text):
@@ -84,10 +84,10 @@ def whole(value: Any) -> Any:
 
 
 def number(value: Any, name: str) -> Any:
-    """Return a number that is written as text without what stands around it; else the value.
+    """Return a number written as text without its surroundings; else the value.
 
-    Raises `InvalidParameterError`, with ``name``, for one that is written with a unit, or with a
-    comma that may divide thousands or decimals.
+    Raises `InvalidParameterError`, with ``name``, for a number with a unit, or with a comma that
+    can separate thousands or decimals.
     """
     if not isinstance(value, str) or len(value) > 60:
         return value
@@ -104,7 +104,7 @@ def number(value: Any, name: str) -> Any:
     if found := _WITH_UNIT.fullmatch(text):
         digits, multiple = found["digits"].replace(",", ""), found["multiple"] or ""
         if multiple:
-            # m is a million to some, and a thousandth to others.
+            # m can mean a million or a thousandth.
             is_clear = not found["sign"] and not found["unit"] and multiple != "m"
             digits = _multiplied(digits, multiple)
             if is_clear and "," not in found["digits"]:
@@ -118,19 +118,19 @@ def number(value: Any, name: str) -> Any:
 
 
 def _multiplied(digits: str, word: str) -> str:
-    from decimal import Decimal  # needed by few
+    from decimal import Decimal  # rarely needed
 
     return f"{(Decimal(digits) * _MULTIPLES[word[0].lower()]).normalize():f}"
 
 
 def fraction(value: Any, name: str) -> Any:
-    """Return a number that is written as text as a float, as `number` does; else the value."""
+    """Convert a number written as text to a float, like `number`; else return the value."""
     found = number(value, name)
     return float(found) if isinstance(found, str) and _NUMBER.fullmatch(found) else found
 
 
 def truth(value: Any) -> Any:
-    """Return a yes or no that is written as text, or as 1 or 0, as one; else the value."""
+    """Convert a yes or no written as text, or as 1 or 0, to a bool; else return the value."""
     if isinstance(value, str):
         return _TRUTHS.get(legible(value).strip().strip("\"'").lower(), value)
     if isinstance(value, int | float) and value in (0, 1):
@@ -139,10 +139,10 @@ def truth(value: Any) -> Any:
 
 
 def listed(value: Any) -> Any:
-    """Return a list of texts that comes as another iterable, or as one text; else the value.
+    """Convert another iterable, or one text, to a list of texts; else return the value.
 
-    A text is JSON, or has commas and the like, lines, or blanks between texts with a slash. Sets
-    have no order of their own, and come in that of the alphabet.
+    A text is JSON, or has commas or similar, lines, or blanks between texts with a slash. Sets have
+    no order and are sorted.
     """
     if isinstance(value, str):
         return _several(_divided(value))
@@ -156,7 +156,7 @@ def listed(value: Any) -> Any:
 
 
 def _several(value: Any) -> Any:
-    """Leave out what says nothing, and take apart the texts of a list that have several in one."""
+    """Remove empty texts, and split texts of a list that contain several."""
     if not isinstance(value, list | tuple):
         return value
     answer: list[Any] = []
@@ -175,14 +175,14 @@ def _divided(text: str) -> Any:
     if cleaned.startswith("```"):
         cleaned = re.sub(r"^```\w*\s*|\s*```$", "", cleaned)
     if cleaned[:1] in ("[", '"', "{"):
-        import json  # imported where it is needed: help pages are to come fast
+        import json  # imported here, so that help pages are fast
 
         try:
             read = json.loads(cleaned)
         except (ValueError, RecursionError):
             pass
         else:
-            # JSON in JSON: some clients write it twice.
+            # Some clients encode JSON twice.
             return _divided(read) if isinstance(read, str) and read != text else read
     if cleaned[:1] + cleaned[-1:] in ("[]", "()", "{}"):
         cleaned = cleaned[1:-1]
@@ -199,7 +199,7 @@ def _divided(text: str) -> Any:
 
 
 def single(value: Any) -> Any:
-    """Return the one text of a list that has only that one; else the value."""
+    """Return the only text of a list with one text; else the value."""
     if isinstance(value, str):
         value = legible(value)
         if value.lstrip()[:1] in ("[", '"', "'"):

@@ -38,27 +38,28 @@ _SINCE = Pattern(r"(?:since|from|starting(?:\s+from)?)\s+(.+)", re.IGNORECASE)
 _UNTIL = Pattern(r"(?:until|till|up\s+to)\s+(.+)", re.IGNORECASE)
 _YEAR_3000 = 32_503_680_000_000
 _SCALES = ((100_000_000, 1_000), (100_000_000_000, 1), (10**14, 1e-3), (10**17, 1e-6))
-"""From where on a number counts seconds, milliseconds and so on, and each in milliseconds.
+"""The smallest numbers that count as seconds, milliseconds and so on, with the unit in ms.
 
 The smallest of each is March 1973, before any exchange; a hundred times as many is the year 2286.
 """
 
 
 class Milliseconds(int):
-    """A time that `instant` has read: Unix milliseconds, which it leaves as they are."""
+    """A time parsed by `instant`: Unix milliseconds, which it does not change again."""
 
 
 def range_start(value: Any, *, now: datetime | None = None) -> Milliseconds:
-    """Return the start of a range, as `instant` does.
+    """Return the start of a range, like `instant`.
 
-    Also takes what can only mean a start there: lengths, which are ages then (``2h``, ``7 days``,
-    ``P7D``), and periods, which start where they begin (``this week``, ``ytd``, ``Q3 2025``).
+    Also accepts forms that can only mean a start there: lengths, which are ages (``2h``,
+    ``7 days``, ``P7D``), and periods, of which the start counts (``this week``, ``ytd``,
+    ``Q3 2025``).
     """
     if isinstance(value, str) and len(value) <= 200:
         text = _inside(value)
         text = found[1] if (found := _SINCE.fullmatch(text)) else text
         now = now or datetime.now(UTC)
-        # A lone m is a month to some: its age is proposed.
+        # A lone m can mean a month, so its age is only suggested.
         if (ago := length(text)) is not None and not re.fullmatch(r"\d+\s*[mM]", text):
             return instant(ago, now=now)
         spell = period(text.lower(), _midnight(now))
@@ -67,7 +68,7 @@ def range_start(value: Any, *, now: datetime | None = None) -> Milliseconds:
 
 
 def range_end(value: Any, *, now: datetime | None = None) -> Milliseconds:
-    """Return the end of a range, as `instant` does; a period is refused with its start and end."""
+    """Return the end of a range, like `instant`; a period is refused with its start and end."""
     if isinstance(value, str) and len(value) <= 200:
         text = _inside(value)
         text = found[1] if (found := _UNTIL.fullmatch(text)) else text
@@ -88,14 +89,13 @@ def _midnight(now: datetime) -> datetime:
 def instant(value: Any, *, now: datetime | None = None) -> Milliseconds:
     """Return a point in time as Unix milliseconds.
 
-    Takes a datetime (UTC where it has no zone; those of pandas and pendulum are some), a numpy
-    time, a date (its first moment in UTC), ISO-8601 text, also of a month or a year alone (its
-    first moment), dates with the name of the month, times with the name of their zone, Unix
-    seconds, milliseconds, microseconds or nanoseconds (also as text, told apart by their digits),
+    Accepts a datetime (UTC if it has no zone; also those of pandas and pendulum), a numpy time, a
+    date (its first moment in UTC), ISO-8601 text, also of a month or a year alone (its first
+    moment), dates with the name of the month, times with the name of their zone, Unix seconds,
+    milliseconds, microseconds or nanoseconds (also as text, distinguished by their digits),
     ``now``, ``today``, ``yesterday``, or an age such as ``-90m``, ``-7d``, ``-1M``, ``-1y``,
-    ``7 days ago``. Raises `InvalidParameterError`
-    for anything else, with what it may mean as ``closest``, and for times before 1970 or after
-    2999.
+    ``7 days ago``. Raises `InvalidParameterError` for anything else, with possible meanings as
+    ``closest``, and for times before 1970 or after 2999.
     """
     moment: datetime
     match value:
@@ -129,7 +129,7 @@ def instant(value: Any, *, now: datetime | None = None) -> Milliseconds:
 
 
 def said_back(given: Any, read: int) -> str | None:
-    """Return a time as ISO-8601 text, where it was not given as that, or as Unix milliseconds."""
+    """Return a time as ISO-8601 text; None if it was given as that or as Unix milliseconds."""
     if isinstance(given, int) and given == read:
         return None
     if isinstance(given, str):
@@ -160,10 +160,10 @@ def _read(text: str, value: str, now: datetime) -> datetime:
             continue
     if (day := _dated(text, value)) is not None:
         return day
-    from email.utils import parsedate_to_datetime  # imported where it is needed: it takes long
+    from email.utils import parsedate_to_datetime  # imported here, because it is slow
 
     try:
-        return parsedate_to_datetime(text)  # as HTTP and mail write it
+        return parsedate_to_datetime(text)  # the format of HTTP and mail
     except (ValueError, IndexError, TypeError):
         raise not_a_time(value, *_meant(text, midnight)) from None
 
@@ -222,7 +222,7 @@ def _day(year: int, month: int, day: int, value: str) -> datetime:
 def _of_digits(text: str) -> Milliseconds:
     digits = text.partition(".")[0]
     if _COMPACT.fullmatch(text) and len(text) in (10, 12, 14):
-        # As a count this is a time that nobody asks for: 1970 to 1976, or years from now.
+        # As a number this would be an unlikely time: 1970 to 1976, or years from now.
         try:
             moment = datetime.fromisoformat(f"{text[:8]}T{text[8:]}")
         except ValueError:
@@ -253,7 +253,7 @@ def _counted(number: float) -> Milliseconds:
 
 
 def _of_numpy(value: Any) -> datetime | int | float:
-    """Return a scalar of numpy's, a time or a number, as one of Python's."""
+    """Convert a scalar of numpy, a time or a number, to one of Python."""
     kind = getattr(getattr(value, "dtype", None), "kind", None)
     if kind not in ("M", "i", "u", "f") or getattr(value, "shape", None) != ():
         raise not_a_time(value)

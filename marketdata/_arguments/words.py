@@ -60,7 +60,7 @@ _SYNONYMS: dict[str, Sequence[str]] = {
     "series": ("summary",),
     "day": ("days", "daily"),
 }
-"""Without what does not count, which `_plain` leaves out."""
+"""The words without the characters that `_plain` removes."""
 _PRICES = ("open", "high", "low", "close")
 _TOGETHER: dict[str, Sequence[str]] = {"ohlc": _PRICES, "ohlcv": (*_PRICES, "volume")}
 """Words for several."""
@@ -74,9 +74,9 @@ _UNCLEAR: dict[str, Sequence[str]] = {
 
 
 def choice(value: Any, choices: Sequence[str], name: str) -> Any:
-    """Return the one of some words that a text means; raises where it means none of them.
+    """Return the one of some words that a text means; raises if it means none of them.
 
-    ``name`` is the argument's.
+    ``name`` is the name of the argument.
     """
     if not isinstance(value, str):
         return value
@@ -95,7 +95,7 @@ def choice(value: Any, choices: Sequence[str], name: str) -> Any:
 
 
 def several_choices(values: Sequence[Any], choices: Sequence[str], name: str) -> list[Any]:
-    """Return those of some words that texts mean, once each; one text may mean several of them."""
+    """Return the words that texts mean, without repeats; one text can mean several of them."""
     found: list[Any] = []
     for one in values:
         together = _TOGETHER.get(_plain(one)) if isinstance(one, str) else None

@@ -13,7 +13,7 @@ from operator import le, lt
 from typing import NamedTuple
 
 from marketdata._candles.calendar import Calendar
-from marketdata._candles.spans import Gap, Span, between, merged, without
+from marketdata._candles.spans import Gap, Span, between, joined_columns, merged, without
 from marketdata.models.columns import Columns, Row
 
 _AGREE = 60_000
@@ -219,15 +219,14 @@ def _seam(before: Page, behind: Page, calendar: Calendar) -> tuple[Page, Page, s
                 differ.add(time)
         rows += [row for row in (second or first,) if row is not None]
     if rows != list(later.values()):
-        columns = Columns.from_rows(rows)
-        columns.extend(between(behind.columns, end, behind.end))
+        later_on = between(behind.columns, end, behind.end)
+        columns = joined_columns([Columns.from_rows(rows), later_on])
         behind = replace(behind, columns=columns)
     if before.end > behind.end:
-        columns = behind.columns[:]
-        columns.extend(between(before.columns, behind.end, before.end))
-        behind = replace(
-            behind, end=before.end, columns=columns, newest=max(before.newest, behind.newest)
-        )
+        longer = between(before.columns, behind.end, before.end)
+        columns = joined_columns([behind.columns, longer])
+        newest = max(before.newest, behind.newest)
+        behind = replace(behind, end=before.end, columns=columns, newest=newest)
     return before.cut(before.start, start), behind, differ
 
 
@@ -253,18 +252,12 @@ def sound(
     Prices are positive and finite, low and high bound the others, and volume is not negative.
     ``disputed`` are the open times of those that were sent in two versions.
     """
-    if columns.is_decimal:
-        with localcontext(Context(traps=[])):  # comparisons with NaN would raise
-            return _sound_ones(columns, disputed)
-    return _sound_ones(columns, disputed)
-
-
-def _sound_ones(columns: Columns, disputed: frozenset[int]) -> tuple[Columns, frozenset[int]]:
-    if not len(columns) or (not disputed and _all_sound(columns)):
-        return columns, disputed
-    rows = columns.rows()
-    wrong = {row[0] for row in rows if not _sound(*row[1:6])} | disputed
-    return Columns.from_rows([row for row in rows if row[0] not in wrong]), frozenset(wrong)
+    with localcontext(Context(traps=[])):  # comparisons of Decimals with NaN would raise
+        if not len(columns) or (not disputed and _all_sound(columns)):
+            return columns, disputed
+        rows = columns.rows()
+        wrong = {row[0] for row in rows if not _sound(*row[1:6])} | disputed
+        return Columns.from_rows([row for row in rows if row[0] not in wrong]), frozenset(wrong)
 
 
 def _all_sound(columns: Columns) -> bool:

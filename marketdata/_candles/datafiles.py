@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from marketdata._candles.spans import Gap, Span, Stretch, merged
 from marketdata._candles.trouble import UNREADABLE
+from marketdata.machine import private_folder
 from marketdata.models.columns import NAMES, Columns
 
 if TYPE_CHECKING:
@@ -126,8 +127,10 @@ def is_ours(found: pyarrow.Schema) -> bool:
 class DataFiles:
     """Reads and writes the data files of one series; the log says which ones are current."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, private: bool = False) -> None:
+        """``private`` folders are for this user alone."""
         self.url = url
+        self._private = private
 
     # ------------------------------------------------------------------ reading
 
@@ -213,7 +216,11 @@ class DataFiles:
 
     def make_folder(self) -> None:
         """Create the folder of the series if it is on the disk."""
-        if "://" not in self.url:
+        if "://" in self.url:
+            return
+        if self._private:
+            private_folder(Path(self.url))
+        else:
             Path(self.url).mkdir(parents=True, exist_ok=True)
 
     def write(self, stretch: Stretch) -> File:

@@ -11,10 +11,11 @@ import contextlib
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from marketdata._candles.assembly import Clock, Page, assemble, no_page
-from marketdata._candles.calendar import DAY, Calendar
+from marketdata._candles.calendar import DAY
 from marketdata._candles.causes import Causes
 from marketdata._candles.paging import Pages
 from marketdata._candles.spans import Gap, Span, Stretch, between, joined, merged, without
@@ -75,7 +76,9 @@ class Download:
         self._causes = causes
         self._deliver = deliver
         self._progress = progress
-        self._calendar: Calendar = pages.calendar
+        self._calendar = pages.calendar
+        self._overlap = 1 if pages.size > 1 else 0
+        """How many candles of the window before are requested along with one."""
         self._ready: list[Stretch] = []
         self._explaining: set[asyncio.Task[None]] = set()
         self._begins_served = True
@@ -110,7 +113,7 @@ class Download:
 
     async def _fetch(self, span: Span, *, overlap: bool, followed: bool) -> Tail:
         size, ruler = self._pages.size, self._calendar
-        start = ruler.previous(span.start) if overlap and size > 1 else span.start
+        start = self._overlapping(span).start if overlap else span.start
         upto = ruler.shift(max(start, self._pages.first), size)
         asked = Span(start, min(span.end, max(upto, span.start + 1)))
         page = await self._page(asked, far=span.end)
@@ -172,9 +175,8 @@ class Download:
 
     def _plan(self, start: int, end: int) -> Iterator[Span]:
         """Split a range into windows that are requested with the candle before them."""
-        overlap = 1 if self._pages.size > 1 else 0
         while start < end:
-            upto = self._calendar.shift(start, max(1, self._pages.size - overlap))
+            upto = self._calendar.shift(start, max(1, self._pages.size - self._overlap))
             yield Span(start, min(end, max(upto, start + 1)))
             start = upto
 
@@ -198,9 +200,7 @@ class Download:
             pages[number].set_result(page.cut(page.start, span.end))
 
     def _overlapping(self, span: Span) -> Span:
-        if self._pages.size == 1:
-            return span
-        return Span(self._calendar.previous(span.start), span.end)
+        return Span(self._calendar.previous(span.start), span.end) if self._overlap else span
 
     async def _page(self, span: Span, far: int | None = None) -> Page:
         """Get the candles of a window; invalid ones are requested once more."""
@@ -359,10 +359,7 @@ class Download:
 
 
 def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Return the start and the exclusive end of each run of consecutive numbers."""
-    for number in numbers:
-        if number - 1 not in numbers:
-            behind = number
-            while behind in numbers:
-                behind += 1
-            yield number, behind
+    """Return the start and the exclusive end of each run of consecutive numbers, in order."""
+    for _, run in groupby(enumerate(numbers), lambda one: one[1] - one[0]):
+        found = [number for _, number in run]
+        yield found[0], found[-1] + 1

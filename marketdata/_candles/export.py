@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -33,7 +34,8 @@ def write(
     complete.
     """
     count = 0
-    part = path.with_name(f".{path.name}.part")
+    # Nobody else knows the name, who could put a link there in a folder that others may write.
+    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     marked = _flags(table, calendar, start, end)
     try:
         with _writer(part, kind, marked=bool(marked)) as put:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from marketdata._candles.calendar import Calendar, expected
@@ -34,35 +32,18 @@ Tick: TypeAlias = tuple[int, float, float]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_CHUNK = 10_000
 _FIRST_IDS = (0, 1)
 """Ids that only the very first trade of a pair has."""
 
 # ---------------------------------------------------------------------------- candles
 
 
-def bars(trades: Iterable[Trade], timeframe: str) -> Columns:
-    """Build candles from trades in time order; places without trades have no candle.
+class Bars:
+    """Candles that grow at one end, with page after page of trades.
 
-    Candles open like those of a resampled timeframe. Volume is the exact sum of the amounts,
-    rounded once. An aggregated trade counts as one. Raises ValueError for unsorted trades.
+    Places without trades have no candle. Volume is the exact sum of the amounts, rounded once. An
+    aggregated trade counts as one.
     """
-    return bars_of(map(_tick, trades), timeframe)
-
-
-def bars_of(ticks: Iterable[Tick], timeframe: str) -> Columns:
-    """Build candles like `bars`, from plain numbers, with few of them in memory.
-
-    Raises ValueError also for a price or an amount that is not finite.
-    """
-    made, left = _Bars(expected(timeframe)), iter(ticks)
-    while chunk := list(islice(left, _CHUNK)):
-        made.add(chunk)
-    return made.columns()
-
-
-class _Bars:
-    """Candles that grow at one end, with page after page of trades."""
 
     def __init__(self, calendar: Calendar) -> None:
         self._calendar = calendar
@@ -71,7 +52,10 @@ class _Bars:
         """The trades of the first and last candle of each page, which continue in other pages."""
 
     def add(self, ticks: Sequence[Tick], *, before: bool = False) -> None:
-        """Add trades in time order, after all others or before them."""
+        """Add trades in time order, after all others or before them.
+
+        Raises ValueError if they are unsorted, or if a price or an amount is not finite.
+        """
         if not ticks:
             return
         times, prices, amounts = zip(*ticks, strict=True)
@@ -94,11 +78,7 @@ class _Bars:
                 known = self._volumes.get(opened, ())
                 self._volumes[opened] = _condensed([*known, *volumes])
             first, opened = behind, end
-        page = Columns.from_rows(rows)
-        if before:
-            self._pages.appendleft(page)
-        else:
-            self._pages.append(page)
+        (self._pages.appendleft if before else self._pages.append)(Columns.from_rows(rows))
 
     def columns(self) -> Columns:
         """Return the candles; ValueError if a page begins before the last candle of another."""
@@ -132,7 +112,8 @@ def _ms(trade: Trade) -> int:
     return (trade.timestamp - _EPOCH) // _MILLISECOND
 
 
-def _tick(trade: Trade) -> Tick:
+def tick(trade: Trade) -> Tick:
+    """Return the numbers of a trade that candles are built from."""
     return _ms(trade), trade.price, trade.amount
 
 
@@ -172,19 +153,19 @@ class TradesSeries:
         venue, calendar = self._venue, self.calendar
         first, upto = calendar.ceil(start), FOREVER if end is None else end
         stop = calendar.ceil(min(upto, our_now() + 1))
-        columns, left, reply = await self._read(first, stop)
+        columns, since, reply = await self._read(first, stop)
         clock = clock_of(reply)
         if clock.disagrees and stop <= clock.exchange and stop < upto:
             # Our clock is behind the exchange's.
             stop = calendar.ceil(min(upto, clock.exchange + 1))
-            columns, left, reply = await self._read(first, stop)
+            columns, since, reply = await self._read(first, stop)
             clock = clock_of(reply)
         gone: list[Gap] = []
-        if left.since is not None:
+        if since is not None:
             # There can be other trades at the oldest one's time.
-            served = calendar.ceil(left.since + 1)
+            served = calendar.ceil(since + 1)
             if served >= min(stop, clock.exchange):
-                begin = datetime.fromtimestamp(left.since / 1000, UTC)
+                begin = datetime.fromtimestamp(since / 1000, UTC)
                 raise _unavailable(venue, f"only gives its newest trades, from {begin:%FT%TZ} on")
             gone = [Gap(first, served, "not_served")]
             columns = between(columns, served, stop)
@@ -205,20 +186,19 @@ class TradesSeries:
             simulated=reply.simulated,
         )
 
-    async def _read(self, start: int, stop: int) -> tuple[Columns, _Left, Reply]:
-        """Build candles of the trades in a range; return the rest of the trades, and up to when."""
+    async def _read(self, start: int, stop: int) -> tuple[Columns, int | None, Reply]:
+        """Build candles of the trades in a range; return since when it has them, and up to when."""
         venue, backwards = self._venue, not _leads_on(self._venue.quirk)
         read = _read_back if backwards else _read_on
-        made, left = _Bars(self.calendar), _Left()
-        reply: Reply | None = None
-        async for page, answer in read(venue, self._pair, start, stop, left):
-            inside = [tick for tick in map(_tick, page) if start <= tick[0] < stop]
+        made = Bars(self.calendar)
+        page: _Page | None = None
+        async for page in read(venue, self._pair, start, stop):
+            inside = [one for one in map(tick, page.trades) if start <= one[0] < stop]
             made.add(inside, before=backwards)
-            reply = answer
-        if reply is None:
+        if page is None:
             raise _unavailable(venue, "gives no trades")
         try:
-            return made.columns(), left, reply
+            return made.columns(), page.since, page.reply
         except ValueError:
             raise _unavailable(venue, "gives trades out of order") from None
 
@@ -235,10 +215,11 @@ class TradesSeries:
         return [Gap(*gap, "no_trades")]
 
 
-@dataclass
-class _Left:
-    """The trades that an exchange still has."""
+class _Page(NamedTuple):
+    """Trades, oldest first, and the reply that shows up to when they are known."""
 
+    trades: list[Trade]
+    reply: Reply
     since: int | None = None
     """The time (Unix ms) of the oldest trade if it is later than requested, else None."""
 
@@ -251,14 +232,8 @@ def _leads_on(quirk: Quirk) -> bool:
     return quirk.trades_from_time and not quirk.aggregates and quirk.trades_span is None
 
 
-async def _read_on(
-    venue: Venue,
-    pair: str,
-    start: int,
-    stop: int,
-    left: _Left,  # noqa: ARG001 from a start time, trades are complete
-) -> AsyncIterator[tuple[list[Trade], Reply]]:
-    """Return pages of trades and their replies, from a start time until ``stop`` or later."""
+async def _read_on(venue: Venue, pair: str, start: int, stop: int) -> AsyncIterator[_Page]:
+    """Return pages of trades from a start time until ``stop`` or later."""
     quirk = venue.quirk
     size = quirk.old_trades_per_request or quirk.trades_per_request
     if quirk.trades_from_id is None:
@@ -268,14 +243,14 @@ async def _read_on(
         _, reply = await _page(venue, pair, 1, _Ask(quirk.recent_trades))
         found = await trades_from(venue, pair, limit=1, start=start, from_id=None, aggregate=False)
         if not found:
-            yield [], reply
+            yield _Page([], reply)
             return
         ask = _by_id(quirk, _id(venue, found[0]))
     last: Trade | None = None
     while True:
         page, reply = await _page(venue, pair, size, ask)
         fresh = page if last is None else page[_place(venue, page, last) + 1 :]
-        yield fresh, reply
+        yield _Page(fresh, reply)
         if not fresh or _ms(fresh[-1]) >= stop:
             return
         asked, last = ask, fresh[-1]
@@ -291,13 +266,8 @@ async def _read_on(
             raise _unavailable(venue, "has more trades in a millisecond than it gives at a time")
 
 
-async def _read_back(
-    venue: Venue, pair: str, start: int, stop: int, left: _Left
-) -> AsyncIterator[tuple[list[Trade], Reply]]:
-    """Return pages of trades, newest first, until one is before ``start`` or none is left.
-
-    Each page has the reply that shows up to when trades are known.
-    """
+async def _read_back(venue: Venue, pair: str, start: int, stop: int) -> AsyncIterator[_Page]:
+    """Return pages of trades, newest first, until one is before ``start`` or none is left."""
     quirk = venue.quirk
     size = quirk.old_trades_per_request or quirk.trades_per_request
     can_go_back = (quirk.trades_from_id or "").startswith("<")
@@ -309,25 +279,21 @@ async def _read_back(
         page, reply = await _page(venue, pair, quirk.trades_per_request, newest)
     if not page:
         raise _unavailable(venue, "gives no trades from that far back")
-    yield page, reply
+    yield _Page(page, reply)
     oldest = page[0]
     if can_go_back and _ms(oldest) >= stop:
         oldest = await _early(venue, pair, stop, oldest, size)
     while _ms(oldest) >= start:
-        if not can_go_back:
-            left.since = _ms(oldest)
+        if can_go_back:
+            # The page before the id behind it begins with the trade itself.
+            page, _ = await _page(venue, pair, size, _by_id(quirk, _id(venue, oldest) + 1))
+            page = page[: _place(venue, page, oldest)]
+        if not can_go_back or not page:
+            is_first = can_go_back and _id(venue, oldest) in _FIRST_IDS
+            yield _Page([], reply, None if is_first else _ms(oldest))
             return
-        # The page before the id behind it begins with the trade itself.
-        page, _ = await _page(venue, pair, size, _by_id(quirk, _id(venue, oldest) + 1))
-        page = page[: _place(venue, page, oldest)]
-        if page:
-            yield page, reply
-            oldest = page[0]
-        elif _id(venue, oldest) in _FIRST_IDS:
-            return
-        else:
-            left.since = _ms(oldest)
-            return
+        yield _Page(page, reply)
+        oldest = page[0]
 
 
 async def _early(venue: Venue, pair: str, stop: int, late: Trade, enough: int) -> Trade:

@@ -6,16 +6,17 @@ Times are Unix milliseconds.
 from __future__ import annotations
 
 import contextlib
+import functools
 import operator
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from marketdata._candles.assembly import Clock, Page, page
 from marketdata._candles.calendar import Calendar, expected, nominal_length
-from marketdata._candles.spans import FOREVER, between
+from marketdata._candles.spans import FOREVER, between, joined_columns
 from marketdata.arguments import is_timeframe
 from marketdata.errors import InvalidParameterError, UpstreamError
 from marketdata.models.columns import Columns, Row
@@ -53,14 +54,14 @@ class Pages:
         """The last answer."""
         self.clock: Clock | None = None
         """The time of the last response."""
+        self._told: Clock | None = None
+        """The same without the candles in it."""
         self._given = 0
         """The open time of the newest candle in all responses."""
         self._leaves_out = False
         """Whether a page was short although there were more candles."""
         self._has_odd = False
         """Whether a candle opened off the calendar, so that a place can have several."""
-        self._told: Clock | None = None
-        """The clock of the last response without the candles in it."""
         self._listed = 0
         """A time before which no candle opens, as far as is known."""
         self._refused: set[str] = set()
@@ -102,10 +103,11 @@ class Pages:
         Raises the errors of `Venue.candles`.
         """
         timeframe = calendar.timeframe
+        ask = functools.partial(
+            self.venue.candles, self.pair, timeframe, until=until, finite=finite
+        )
         try:
-            return await self.venue.candles(
-                self.pair, timeframe, since, count, until=until, finite=finite
-            )
+            return await ask(since, count)
         except InvalidParameterError:
             if self.venue.quirk.bars_kept is None or since is None or timeframe in self._refused:
                 raise
@@ -114,9 +116,7 @@ class Pages:
             if since >= first:
                 self._refused.discard(timeframe)  # The start was not the reason.
                 raise
-            return await self.venue.candles(
-                self.pair, timeframe, first, count, until=until, finite=finite
-            )
+            return await ask(first, count)
 
     @property
     def is_simulated(self) -> bool:
@@ -139,7 +139,7 @@ class Pages:
         if asked != again or opened < self.calendar.floor(self.venue.now()):
             # They may have been requested up to our time, which is too early.
             found = await self._request(*again)
-        columns = _in_order(found, 0, None, set())[-count:]
+        columns = _in_order(found, 0, FOREVER, set())[-count:]
         self._has_odd = self._has_odd or bool(self.calendar.unexpected(columns.time))
         clock = self._now()
         start = columns.time[0] if len(columns) else clock.reached
@@ -198,7 +198,7 @@ class Pages:
             first = first or clock
             # Candles are possible up to here; up to the exchange's time, missing ones are gaps.
             stop, over = min(end, self._latest() + 1), min(end, clock.exchange + 1)
-            fresh = _in_order(found, cursor, None, disputed)
+            fresh = _in_order(found, cursor, FOREVER, disputed)
             if parts and not len(fresh) and cursor < self.calendar.ceil(cursor):
                 # It may round a start inside a place down to that place, which it returned already.
                 cursor = self.calendar.ceil(cursor)
@@ -248,7 +248,9 @@ class Pages:
                     parts.append(fresh)
                 else:
                     over = max(over, fresh.time[0])
-            made = self._page(start, max(cursor, over), parts, disputed, first)
+            columns = joined_columns(parts)
+            upto = max([cursor, over, *(time + 1 for time in columns.time[-1:])])
+            made = page(start, upto, columns, first, frozenset(disputed))
             # Candles older than an already known one are closed, whatever the clocks say.
             return replace(made, newest=max(made.newest, given))
 
@@ -292,19 +294,6 @@ class Pages:
         head = await self.between(early, end, more=0)
         return replace(head, columns=between(head.columns, start, end))
 
-    def _page(
-        self,
-        start: int,
-        end: int,
-        parts: Sequence[Columns],
-        disputed: set[int],
-        first: Clock,
-    ) -> Page:
-        columns = _joined(parts)
-        if len(columns):
-            end = max(end, columns.time[-1] + 1)
-        return page(start, end, columns, first, frozenset(disputed))
-
     async def _request(self, since: int | None, count: int) -> Columns:
         until = None
         if since is not None:
@@ -317,10 +306,9 @@ class Pages:
                 raise
             # By the exchange's clock this is in the future, which some refuse.
             return Columns.from_rows([])
-        told = clock_of(self.reply)
+        self._told = clock_of(self.reply)
         self._given = max(self._given, max(found.time, default=0))
-        self.clock = told.after(self._given)
-        self._told = told
+        self.clock = self._told.after(self._given)
         is_whole = len(found) >= self.size or (since is None and count >= self.size)
         if self.venue.quirk.newest_bars_only and is_whole:
             # With a start, it returns only candles after it.
@@ -357,11 +345,9 @@ class Pages:
             return behind
         for longer in reversed(self._longer()):
             later = await self._longer_from(longer, behind, stop)
-            if later is None:
-                continue
-            behind = max(behind, later)
+            behind = behind if later is None else max(behind, later)
             if behind >= stop:
-                return behind
+                break
         return behind
 
     async def _longer_from(self, longer: Calendar, moment: int, stop: int) -> int | None:
@@ -511,9 +497,9 @@ def our_now() -> int:
     return round(datetime.now(UTC).timestamp() * 1000)
 
 
-def _in_order(columns: Columns, start: int, end: int | None, disputed: set[int]) -> Columns:
-    """Return the candles of a range, once and ascending, and those sent in two versions."""
-    times, end = columns.time, FOREVER if end is None else end
+def _in_order(columns: Columns, start: int, end: int, disputed: set[int]) -> Columns:
+    """Return the candles of a range, once and ascending, and note those sent in two versions."""
+    times = columns.time
     if all(map(operator.lt, times, times[1:])):
         return between(columns, start, end)
     rows: dict[int, Row] = {}
@@ -521,12 +507,3 @@ def _in_order(columns: Columns, start: int, end: int | None, disputed: set[int])
         if start <= row[0] < end and rows.setdefault(row[0], row) != row:
             disputed.add(row[0])
     return Columns.from_rows([rows[time] for time in sorted(rows)])
-
-
-def _joined(parts: Sequence[Columns]) -> Columns:
-    if len(parts) == 1:
-        return parts[0]
-    joined = Columns.from_rows([])
-    for one in parts:
-        joined.extend(one)
-    return joined

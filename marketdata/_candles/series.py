@@ -26,6 +26,7 @@ from marketdata._candles.spans import (
     between,
     in_order,
     joined,
+    joined_columns,
     merged,
     placed_over,
     with_causes,
@@ -127,8 +128,7 @@ class Known:
 
     def then(self, later: Known) -> Known:
         """Append the known candles and gaps of the next range."""
-        columns = self.columns[:]
-        columns.extend(later.columns)
+        columns = joined_columns([self.columns, later.columns])
         last = later if len(later.columns) or not self.is_open else self
         return replace(
             later,
@@ -251,8 +251,7 @@ class NativeSeries:
         found = assemble([page], Span(page.start, FOREVER), self.calendar, page.clock)
         if self.pages.reply is not None and self.pages.reply.plays == self._plays:
             await self._revise(found.columns)
-        columns = found.columns[:]
-        columns.extend(found.open)
+        columns = joined_columns([found.columns, found.open])
         unknown = [gap for gap in found.gaps if gap.cause is not None]
         places = [gap.span for gap in found.gaps if gap.cause is None]
         last = [Span(gap.start, min(gap.end, found.newest)) for gap in places]
@@ -404,9 +403,7 @@ class NativeSeries:
         revised = frozenset[int]().union(*(one.revised for one in found))
         made = Known(span.start, upto, columns, causes, clock, newest, revised=revised)
         first = causes[0] if causes else None
-        made.begins = (
-            first is not None and first.cause == "not_served" and first.start <= span.start
-        )
+        made.begins = bool(first and first.cause == "not_served" and first.start <= span.start)
         made.is_timed = tail is not None and self.pages.is_timed
         made.settled = max((one.end for one in found), default=0)
         return self._told(made, is_open=is_open)

@@ -76,6 +76,16 @@ def between(columns: Columns, start: int, end: int) -> Columns:
     return columns if behind - first == len(times) else columns[first:behind]
 
 
+def joined_columns(parts: Sequence[Columns]) -> Columns:
+    """Return the candles of parts that are given in order; of a single one, its own columns."""
+    if len(parts) == 1:
+        return parts[0]
+    whole = Columns.from_rows([])
+    for one in parts:
+        whole.extend(one)
+    return whole
+
+
 def clipped(gaps: Iterable[Gap], start: int, end: int) -> list[Gap]:
     """Return the parts of gaps that lie in a range."""
     return [

@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar, TypeVarTuple, Unpack
 
-from marketdata._candles.datafiles import filesystem, load_arrow
+from marketdata._candles.datafiles import DataFiles, filesystem, load_arrow
 from marketdata._candles.table import SeriesTable
 from marketdata._candles.trouble import refused, translated
 from marketdata.errors import DataUnavailableError, MarketDataError, MissingExtraError
@@ -73,13 +73,15 @@ def _unescaped(text: str) -> str:
 class Store:
     """All stored series below one folder or URL; needs the extra ``history``."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, private: bool = False) -> None:
+        """`private` tells that folders which are made are for this user alone."""
         try:
             load_arrow()
             import deltalake  # noqa: F401
         except ImportError:
             raise MissingExtraError("The candle store", "history") from None
         self.url = url.removeprefix("file://").rstrip("/")
+        self._private = private
         self.read_only: MarketDataError | None = None
         """Why nothing is written to it, if it is read-only."""
         self.table = functools.lru_cache(_KEPT_OPEN)(self._table)
@@ -93,7 +95,8 @@ class Store:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
     def _table(self, name: SeriesName) -> SeriesTable:
-        return SeriesTable(f"{self.url}/{name.folder}", name.timeframe)
+        url = f"{self.url}/{name.folder}"
+        return SeriesTable(url, name.timeframe, data=DataFiles(url, private=self._private))
 
     def series(
         self,

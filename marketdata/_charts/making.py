@@ -1,4 +1,4 @@
-"""Makes a chart of the kind that can be shown here: a widget, or a frame of plain HTML."""
+"""Makes a chart: a widget if possible, or else a frame of plain HTML."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from marketdata._charts.page import page
 
 
 class Frame(Chart):
-    """A chart where there is no anywidget."""
+    """A chart without anywidget."""
 
     def _repr_html_(self) -> str:
         return (
@@ -19,11 +19,11 @@ class Frame(Chart):
 
 
 def chart(data: str, title: str) -> Chart:
-    """Make a chart of records' JSON, as a widget where anywidget is installed.
+    """Make a chart of records' JSON, as a widget if anywidget is installed.
 
-    Raises `DataUnavailableError` where the page was not built.
+    Raises `DataUnavailableError` if the page was not built.
     """
-    page()  # what is missing is said now, and not when a notebook shows the chart
+    page()  # raises now and not when a notebook displays the chart
     try:
         from marketdata._charts.widget import ChartWidget
     except ImportError:

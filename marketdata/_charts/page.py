@@ -1,4 +1,4 @@
-"""Puts the chart page together: our own code, the library that was built into it, the data."""
+"""Assembles the chart page: our own code, the built-in library, and the data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from marketdata.errors import DataUnavailableError
 
 _CODE = ("common.js", "candles.js", "book.js", "page.js", "host.js")
 _BUNDLE = "bundle"
-"""The folder with TradingView's library and its licence. `release/chart.py` makes it."""
+"""The folder with TradingView's library and its licence, which `release/chart.py` makes."""
 _LIBRARY = "lightweight-charts.standalone.production.js"
 _HOLES = re.compile("__(STYLE|DATA|LIBRARY|CODE)__")
 
@@ -21,11 +21,10 @@ def is_built() -> bool:
 
 
 def page(data: str = "null") -> str:
-    """Return the page as HTML, with records' JSON as its data; it makes no request.
+    """Return the page as HTML, with records' JSON as its data; it sends no requests.
 
-    Without data it waits for a host of MCP Apps, or for a widget, to send some. Raises
-    `DataUnavailableError` where the package was installed from its source and the library is not
-    built in.
+    Without data it waits until a host of MCP Apps or a widget sends some. Raises
+    `DataUnavailableError` if the package was installed from source without the library.
     """
     if not is_built():
         raise DataUnavailableError(
@@ -33,7 +32,7 @@ def page(data: str = "null") -> str:
             "'make chart'; elsewhere install the released package. plot() works without it."
         )
     before, after = _template()
-    # Inside a script element nothing else could end the data early.
+    # In a script element, only this can end the data early.
     return before + data.replace("<", "\\u003c") + after
 
 
@@ -54,7 +53,7 @@ def _template() -> tuple[str, str]:
 
 
 def _brief(code: str) -> str:
-    """Leave out what only its readers need: indents and comments that have a line of their own."""
+    """Remove indents and comments on their own lines, which only readers need."""
     lines = (line.strip() for line in code.splitlines())
     return "\n".join(line for line in lines if line and not line.startswith(("//", "/**")))
 

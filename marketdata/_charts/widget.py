@@ -1,4 +1,4 @@
-"""A chart as an anywidget, which can be told of news; imported only where anywidget is there."""
+"""A chart as an anywidget, which accepts news; imported only if anywidget is installed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from marketdata._charts.chart import Chart, LiveChart
 from marketdata._charts.page import page
 
 _PAUSE = 0.2
-"""Seconds between two updates, at least: nobody reads numbers that change faster."""
+"""Minimum seconds between two updates, because nobody can read faster."""
 
 _SCRIPT = """
 function render({ model, el }) {
@@ -37,7 +37,7 @@ export default { render };
 
 
 class ChartWidget(Chart, anywidget.AnyWidget):
-    """The page in a frame; `news` takes JSON of what is new."""
+    """The page in a frame; `news` takes JSON of new records."""
 
     _esm = _SCRIPT
     page = traitlets.Unicode().tag(sync=True)
@@ -55,7 +55,7 @@ class LiveChartWidget(ChartWidget, LiveChart):
     """A chart that follows live data until `stop`, or until the widget is closed."""
 
     def __init__(self, data: str, title: str, news: Iterator[str], end: Callable[[], None]) -> None:
-        """Show records, and then what `news` gives; `end` ends that, from another thread."""
+        """Show records and then those of `news`; `end` ends it from another thread."""
         LiveChart.__init__(self, data, title, end)
         ChartWidget.__init__(self, data, title)
         self._thread = threading.Thread(
@@ -70,11 +70,11 @@ class LiveChartWidget(ChartWidget, LiveChart):
                     return
                 self.news = one
                 self._stopped.wait(_PAUSE)
-        except Exception as error:  # noqa: BLE001 - a thread has nobody above it: the chart says it
+        except Exception as error:  # noqa: BLE001 - a thread has no caller: the chart shows it
             if not self._stopped.is_set():
                 self.news = json.dumps({"ended": str(error)})
 
     def close(self) -> None:
-        """Take the widget away, and follow no more."""
+        """Remove the widget, and stop following."""
         self.stop()
         super().close()

@@ -474,10 +474,10 @@ class Job:
     async def _series(self) -> tuple[SeriesName, list[SeriesTable]]:
         """Return the series' name as its exchange writes it, and its table.
 
-        Behind that comes the table of the pair that it was before a token was renamed.
+        It is followed by the table of the former pair, if a token was renamed.
 
-        Raises `TimeframeNotSupportedError` for candles that the exchange lacks or that are not
-        stored, `DataUnavailableError` where it has none at all.
+        Raises `TimeframeNotSupportedError` for timeframes that the exchange lacks or that are not
+        stored, and `DataUnavailableError` if it has no candles.
         """
         from marketdata._candles.store import SeriesName
 

@@ -63,7 +63,7 @@ async def fetch(
     ]
     try:
         for future in futures:
-            # In a thread also where the client is one of a running loop, which is then its own.
+            # In a thread, because the client can belong to a running loop.
             bars = await asyncio.to_thread(_result, future)
             if report is not None:
                 report(bars)
@@ -94,7 +94,7 @@ def parts(
 ) -> list[tuple[int, int | None]]:
     """Split the missing parts of a range; the last part ends where the range ends.
 
-    An open end stays open, because the exchange's clock decides what is now.
+    An open end stays open, because the exchange's clock decides when it is.
     """
     from marketdata._candles.inventory import covered_of
     from marketdata._candles.spans import Span, without

@@ -159,7 +159,7 @@ class Connections:
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and not task.cancelling():
-                self._check_open(name)  # what it waited for was cancelled, not the caller
+                self._check_open(name)  # the request was cancelled, not the caller
             raise
 
     async def ask_apart(self, name: str, work: Callable[[Venue], Awaitable[T]]) -> T:

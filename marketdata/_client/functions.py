@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from marketdata._client.blocking import Client, default_client
+from marketdata._client.blocking import Client, History, default_client
 from marketdata._names import origins, public
 from marketdata._streams.watch import Watch
 from marketdata.errors import MarketDataError, as_of_here
@@ -29,7 +29,16 @@ _BLOCKING = {"AsyncClient": Client, "AsyncWatch": Watch}
 """The types that blocking code returns instead of those in the annotations of `AsyncClient`."""
 
 
-def function(
+def function_of_history(method: Callable[Concatenate[History, P], T]) -> Callable[P, T]:
+    """Make a function of `marketdata.history`."""
+    return _made(method, lambda: default_client().history, "marketdata.history")
+
+
+def _function(method: Callable[Concatenate[Client, P], T]) -> Callable[P, T]:
+    return _made(method, default_client, "marketdata")
+
+
+def _made(
     method: Callable[Concatenate[Owner, P], T],
     owner: Callable[[], Owner],
     module: str,
@@ -76,12 +85,8 @@ def _evaluated(
     return typing.get_type_hints(bare, scope, include_extras=include_extras)
 
 
-def _function(method: Callable[Concatenate[Client, P], T]) -> Callable[P, T]:
-    return function(method, default_client, "marketdata")
-
-
 def __getattr__(name: str) -> Any:
-    # Each is made when it is first needed: they are not alike in what their annotations import.
+    # Each is made when it is first needed, because their annotations import different modules.
     if name.startswith("_") or not hasattr(Client, name):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     made = globals()[name] = _function(getattr(Client, name))

@@ -79,7 +79,7 @@ async def record(
                 ended = told()
                 for watch in watches:
                     await watch.close()
-                with contextlib.suppress(OSError):  # `_check` tells
+                with contextlib.suppress(OSError):  # `_check` reports it
                     writer.flush()
                 ended = ended.model_copy(update={"frames": writer.events, "size": writer.size})
                 if _is_without_frames(writer):  # the file is removed

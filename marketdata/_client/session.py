@@ -334,7 +334,8 @@ def _open_store(settings: Settings) -> Store | MarketDataError:
     try:
         from marketdata._candles.store import Store
 
-        store = Store(url)
+        # A folder that the user has chosen may be shared.
+        store = Store(url, private=settings.store is None)
     except MissingExtraError as error:
         return error
     problem = store.unwritable() if settings.store is None else None

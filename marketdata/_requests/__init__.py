@@ -1,1 +1,1 @@
-"""How requests are made: shared, bounded, paced by a budget, given up in time."""
+"""Sends requests: shared, limited, paced by a budget, with timeouts."""

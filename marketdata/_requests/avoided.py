@@ -11,6 +11,8 @@ import os
 import time
 from pathlib import Path
 
+from marketdata.machine import private_folder
+
 LONGEST = 3600.0
 """Maximum seconds; a later time was written by a wrong clock."""
 
@@ -29,7 +31,7 @@ class Avoided:
         self._until[source] = until
         if self._folder is not None:
             with contextlib.suppress(OSError):
-                self._folder.mkdir(parents=True, exist_ok=True)
+                private_folder(self._folder)
                 file = self._file(self._folder, source)
                 file.touch()
                 os.utime(file, (until, until))
@@ -51,7 +53,7 @@ class Avoided:
 
     @staticmethod
     def _file(folder: Path, source: str) -> Path:
-        import hashlib  # a millisecond, and nothing of it for who names one exchange
+        import hashlib  # takes a millisecond, and a single exchange does not need it
 
         # An address has characters that a name of a file may not have.
         return folder / hashlib.sha256(source.encode()).hexdigest()[:32]

@@ -109,7 +109,7 @@ class Bulkhead:
                 place.set_result(self._acquire(who))
 
     def _expected(self, ahead: int) -> float:
-        """Return the expected seconds until a place is free behind so many waiting calls."""
+        """Return the expected seconds until a place is free after the waiting calls."""
         so_far = self._now() - self._begun / self.under_way
         return max(self._usual, so_far) * (ahead + 1) / self._places
 

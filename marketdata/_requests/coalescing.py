@@ -32,7 +32,7 @@ class Sharing:
         return key in self._questions
 
     async def ask(self, key: str, work: Work, make: Callable[..., T]) -> T:
-        """Return what ``make`` makes of the answer; only the first call requests it.
+        """Return ``make`` of the response; only the first call requests it.
 
         Each call gets its own record or error. The request goes on as long as any call waits,
         within the longest of their timeouts.
@@ -62,7 +62,7 @@ class Sharing:
         begin(current().within(question.deadline))
         try:
             await work(question)
-        except Exception as error:  # noqa: BLE001 - those who wait raise it
+        except Exception as error:  # noqa: BLE001 - the waiting calls raise it
             question.fail(error)
         finally:
             self._forget(key, question)
@@ -89,7 +89,7 @@ class Question:
 
     def __init__(self) -> None:
         self.makers: dict[asyncio.Future[Any], Callable[..., Any]] = {}
-        """The waiting calls, and what each makes of the answer."""
+        """The waiting calls, each with its own function for the response."""
         self.deadline = SharedTimeLimit()
         """The time limit of the waiting calls."""
         self.task: asyncio.Task[None] | None = None

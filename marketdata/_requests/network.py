@@ -68,7 +68,7 @@ def _proxies() -> Iterator[tuple[str, str]]:
 def _parts(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # where it is none, this raises
+        _ = parts.port  # raises for an invalid port
     except ValueError:
         return None
     return parts

@@ -49,7 +49,7 @@ class Portal:
                     self.loop.run_forever()
                 finally:
                     self._end()
-        except BaseException as error:  # noqa: BLE001 - whoever waits for the end is told
+        except BaseException as error:  # noqa: BLE001 - passed to those who wait for the end
             self._ended.set_exception(error)
         else:
             self._ended.set_result(None)

@@ -148,7 +148,7 @@ class Account:
         self.blocked = (min(self.blocked[0], now), self.blocked[1])
 
     def block(self, now: float, seconds: float) -> None:
-        """Send the exchange no requests for so long, or for `LONGEST_BLOCK`."""
+        """Send the exchange no requests for a time, at most `LONGEST_BLOCK`."""
         seconds = min(seconds, LONGEST_BLOCK)
         if now + seconds > sum(self.blocked):
             self.blocked = (now, seconds)
@@ -186,7 +186,7 @@ class Account:
             room, ends = room + units, at + self._counts(limit)
             if cost <= room:
                 break
-        # Rounded, the end may be now already, and a clock that is asked at once has not gone on.
+        # After rounding, the end can be now, and the clock may not have advanced yet.
         return Answer(None, max(SOON, ends - now), used=used)
 
     def give_back(self, at: float, units: float) -> None:
@@ -204,7 +204,7 @@ class Account:
         return max(used, units)
 
     def tell(self, other: Account, now: float) -> None:
-        """Copy what this account knows to another one."""
+        """Copy the state of this account to another one."""
         self.settle(now)
         for at, units in self.granted.items():
             other._add(at, units)
@@ -266,11 +266,11 @@ class Ledger:
         clock: Callable[[], float],
         patience: float = 0.0,
     ) -> T:
-        """Do a step on an account, alone among all processes; return what it gives.
+        """Run a step on an account, atomically among all processes; return its result.
 
-        The step gets the account and the time, and may be done twice, each time on the account as
-        it was. Raises `LedgerBusyError` where others hold the file for longer than ``patience``
-        seconds.
+        The step gets the account and the time. It can run twice, each time on the unchanged
+        account. Raises `LedgerBusyError` if other processes lock the file for longer than
+        ``patience`` seconds.
         """
         if self._is_apart(clock()):
             return self._change_apart(source, step, clock)
@@ -343,9 +343,9 @@ class Ledger:
         clock: Callable[[], float],
         patience: float = 0.0,
     ) -> T | None:
-        """Do a step on an account; None where others are at the ledger for too long.
+        """Run a step on an account; None if other processes lock the ledger for too long.
 
-        Then it is done before the next one.
+        In that case it runs before the next step.
         """
         try:
             return self.change(source, step, clock, patience)
@@ -354,7 +354,7 @@ class Ledger:
             return None
 
     def block(self, source: str, seconds: float, clock: Callable[[], float]) -> None:
-        """Have all processes pause for so long, because the exchange asked for that."""
+        """Let all processes pause for a time that the exchange has requested."""
         self.tell(source, partial(Account.block, seconds=seconds), clock, patience=0.25)
 
     def _turn_to_memory(self, now: float) -> None:
@@ -363,7 +363,7 @@ class Ledger:
 
 
 async def a_moment() -> None:
-    """Wait until others may be done, unlike anybody else who waits for that."""
+    """Wait a random time until other processes may have finished."""
     await asyncio.sleep(random.uniform(0.001, 0.01))  # noqa: S311 no secret
 
 

@@ -51,7 +51,7 @@ _TRIES = 20
 """How often a transaction is repeated before a short wait."""
 
 _KEPT = 24 * 3600
-"""Seconds after which the account of an exchange that nobody asks any more is dropped."""
+"""Seconds after which the account of an unused exchange is dropped."""
 
 _PRESENT = 3600.0
 """Seconds for which a machine counts after it was last seen."""
@@ -73,7 +73,7 @@ class SharedLedger(Ledger):
         self._redis = shared(url)
         self._folder = file.parent
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="marketdata redis")
-        """One thread: what was told before a question is known when that is asked."""
+        """One thread, so that earlier writes are done before a read."""
         self._ahead = time.time() - time.monotonic()
         """The difference between Redis's clock and this process's clock."""
         self._machines = _UNKNOWN
@@ -83,7 +83,7 @@ class SharedLedger(Ledger):
         """Pauses of exchanges: start and seconds."""
 
     def clock(self) -> float:
-        """Tell the time of Redis; by what it takes to ask, it may be late but never early."""
+        """Return the time of Redis, which can be late by the request's duration but never early."""
         return time.monotonic() + self._ahead
 
     async def ask(self, source: str, step: Step[T], clock: Callable[[], float]) -> T:
@@ -100,7 +100,7 @@ class SharedLedger(Ledger):
     def tell(
         self, source: str, step: Step[T], clock: Callable[[], float], patience: float = 0.0
     ) -> T | None:
-        """Have a step done on an account soon, before what is asked from now on."""
+        """Run a step on an account soon, before all later requests."""
 
         def told() -> None:
             with contextlib.suppress(LedgerBusyError):
@@ -115,7 +115,7 @@ class SharedLedger(Ledger):
         return None
 
     def block(self, source: str, seconds: float, clock: Callable[[], float]) -> None:
-        """Have all machines send an exchange no requests for so long, because it asked for that."""
+        """Let all machines pause for a time that the exchange has requested."""
         now, account = clock(), Account(blocked=self._blocks.get(source, (0.0, 0.0)))
         account.settle(now)
         account.block(now, seconds)
@@ -160,7 +160,7 @@ class SharedLedger(Ledger):
         if changed != text or gone or not abs(now - seen.get(name, -math.inf)) < _OFTEN:
             pipe.multi()
             if not kept:
-                pipe.delete(key)  # what else may be there under this name
+                pipe.delete(key)  # another type can be stored under this name
             elif gone:
                 pipe.hdel(key, *gone)
             pipe.hset(key, mapping={_ACCOUNT: changed, name: now})

@@ -127,7 +127,7 @@ class Budget:
             await rest(turn)
 
     def block(self, seconds: float) -> None:
-        """Have all processes pause for so long, because the exchange asked for that."""
+        """Let all processes pause for a time that the exchange has requested."""
         self._end_lease()
         self._ledger.block(self._source, seconds, self._clock)
 
@@ -156,7 +156,7 @@ class Budget:
                 wait = until - now if since <= now else 0.0
                 if wait < SOON:
                     step = self._next_lease(cost, patient)
-                    self._left = 0.0  # that step gives it back
+                    self._left = 0.0  # that step returns it
                     ended = self._ended
                     answer = await self._ledger.ask(self._source, step, self._clock)
                     if ended != self._ended:  # meanwhile

@@ -1,7 +1,7 @@
 """A Redis or Valkey that machines share; every access has a short timeout.
 
-Redis's client is imported when the first question is put to it. All that is kept there is text or
-bytes that anybody might have written; who reads it checks it.
+Redis's client is imported at the first request. Anybody could have written the text or bytes in
+Redis, so readers check them.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class SharedRedis:
         raise RedisAwayError
 
     async def ask(self, work: Callable[[Redis], T], threads: Executor | None = None) -> T:
-        """Do work as `run` does, in a thread, and without it where that takes too long."""
+        """Run work like `run` in a thread, and stop waiting for it if it takes too long."""
         loop = asyncio.get_running_loop()
         with contextlib.suppress(TimeoutError):
             # Nothing else bounds how long a name may be looked up.
@@ -132,7 +132,7 @@ def _client(url: str) -> Redis:
             "MARKETDATA_REDIS has an unknown option or a wrong value.",
             details={"parameter": "redis"},
         )
-    # What the URL says of it would change the types of all answers.
+    # A setting in the URL would change the types of all replies.
     made.connection_pool.connection_kwargs["decode_responses"] = False
     return made
 

@@ -1,4 +1,4 @@
-"""What the responses to a call's requests say about themselves."""
+"""The metadata of the responses to a call's requests."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ class Reply:
 
     @property
     def plays(self) -> str | None:
-        """What a simulated exchange plays, as it names it; None for real ones."""
+        """The seed or recording of a simulated exchange; None for real ones."""
         return self.headers.get("x-marketdata-plays", "unnamed") if self.simulated else None
 
 
-@functools.lru_cache(16)  # many answers come in one second, and each is asked for its date often
+@functools.lru_cache(16)  # many responses have the same second, and each date is read often
 def _http_date(text: str | None) -> datetime | None:
-    """Read a date of HTTP, which is GMT whether it says so or not."""
+    """Parse a date of HTTP, which is always GMT."""
     from email.utils import parsedate_to_datetime  # which programs that ask nothing do without
 
     try:

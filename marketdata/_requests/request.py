@@ -27,7 +27,7 @@ class TimeLimit:
         """Begin; it is made in the task that makes the call, and ended by `stop`."""
         self._clock = clock = _clock()
         task = asyncio.current_task(clock.loop)
-        assert task is not None  # noqa: S101 - only coroutines are given time
+        assert task is not None  # noqa: S101 - only coroutines have deadlines
         self.ends: float | None
         """End by the loop's clock; None while it is paused."""
         self.expired = False
@@ -37,7 +37,7 @@ class TimeLimit:
         self.seconds = seconds
         """How long the work may take, from its beginning or from when it last got on."""
         self._is_over = False
-        self._task = task
+        self._task: asyncio.Task[Any] | None = task
         self._cancelling = task.cancelling()
         self.ends = ends = clock.loop.time() + seconds
         clock.limits.add(self)
@@ -54,13 +54,16 @@ class TimeLimit:
     def end(self) -> None:
         """Cancel the task, because the timeout has passed."""
         self.expired = self._is_over = True
-        self._task.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
     def stop(self) -> bool:
         """End the timeout; return whether only it has cancelled the task."""
         self._is_over = True
         self._clock.limits.discard(self)
-        return self.expired and self._task.uncancel() <= self._cancelling
+        # Timers and tasks that outlive the call keep its context: they must not keep its result.
+        task, self._task = self._task, None
+        return self.expired and task is not None and task.uncancel() <= self._cancelling
 
 
 class _Clock:
@@ -163,8 +166,8 @@ class Request:
     reply: Reply | None = None
     """Where its responses are noted."""
     subscriber: weakref.ref[Any] | None = None
-    """Who has asked ccxt for a stream. Timers that the call starts, as aiohttp's connections do,
-    keep this for long after."""
+    """The subscriber of a call to ccxt. A weak reference, because timers that the call starts, such
+    as those of aiohttp's connections, keep this object for long."""
     listing: bool = False
     """Whether a list of markets is fetched."""
     in_floats: bool = False

@@ -44,7 +44,7 @@ async def all_of(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
             tasks = [group.create_task(one) for one in work]
     except ExceptionGroup as failures:
         failure = failures.exceptions[0]
-        # Python 3.11 leaves its own request to end the waiting behind.
+        # Python 3.11 does not remove its own cancellation of the wait.
         while caller is not None and caller.cancelling() > requests:
             caller.uncancel()
     else:

@@ -124,8 +124,11 @@ def settings(
 def home(folder: Path) -> Check:
     """Check whether the folder for files can be written, or created."""
     place = folder.absolute()
-    while not place.exists() and place != place.parent:
+    while not os.path.lexists(place) and place != place.parent:
         place = place.parent
+    if not place.exists():
+        said = f"{folder} cannot be used: {place} is a link to nothing"
+        return Check("fail", "home", said, "make that folder, or set MARKETDATA_HOME")
     try:
         with tempfile.TemporaryFile(dir=place):
             pass

@@ -1,4 +1,4 @@
-"""Live data for those who ask now and then: watches that are read in the background."""
+"""Live data for callers that poll: watches that are read in the background."""
 
 from marketdata.live.current import BARS, LEVELS, TRADES, Subject, current
 from marketdata.live.following import Following

@@ -1,4 +1,4 @@
-"""The current state of a subject: what a running stream has of it, or what a call answers."""
+"""The current state of a subject: from a running stream, or from a call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["BARS", "LEVELS", "TRADES", "Subject", "current"]
 
 LEVELS = 20
-"""Levels a side of an order book."""
+"""Levels per side of an order book."""
 BARS = 100
 """Newest candles."""
 TRADES = 50
@@ -24,7 +24,7 @@ TRADES = 50
 
 
 class Subject(NamedTuple):
-    """What can be watched."""
+    """A subject that can be watched."""
 
     kind: StreamKind
     exchange: str
@@ -32,7 +32,7 @@ class Subject(NamedTuple):
     timeframe: str | None = None
 
     def of(self, live: LiveWatch) -> State | None:
-        """Return it among the subjects of a watch, where that holds as much as is read."""
+        """Return it from the subjects of a watch, if the watch has enough of it."""
         if (live.kind, live.timeframe) == (self.kind, self.timeframe) and (
             live.depth is None or live.depth >= LEVELS
         ):
@@ -53,13 +53,13 @@ class _LastTrades(Record):
 async def current(client: AsyncClient, lives: Iterable[LiveWatch], subject: Subject) -> Record:
     """Return the current state of a subject, from one of some watches or by a call.
 
-    Raises what the call raises.
+    Raises the errors of the call.
     """
     for live in lives:
         state = subject.of(live)
         if state is not None and state.newest is not None:
             live.look()
-            # Where the stream is interrupted, a call may still get through.
+            # While the stream is interrupted, a call can still succeed.
             if not state.is_stale:
                 return await _streamed(client, subject, state)
     answered = await _called(client, subject)
@@ -86,7 +86,7 @@ async def _called(client: AsyncClient, subject: Subject) -> Record | list[Trade]
 async def _streamed(client: AsyncClient, subject: Subject, state: State) -> Record:
     newest: Any = state.newest
     if isinstance(state, Series) and state.past_of != state.stream.reconnects:
-        # What was before the stream began, or while it was interrupted.
+        # Data from before the stream began, or while it was interrupted.
         state.past = await _called(client, subject)
         state.past_of = state.stream.reconnects
     if isinstance(state, Tape):

@@ -1,4 +1,4 @@
-"""A subject that is watched for others, and begun anew where its stream fails."""
+"""A subject that is watched for subscribers, and watched again if its stream fails."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Following:
-    """A stream that runs until it is closed, and tells that it has news."""
+    """A stream that runs until it is closed, and reports news."""
 
     def __init__(
         self,
@@ -26,10 +26,10 @@ class Following:
         pause: float,
         again: float,
     ) -> None:
-        """Begin what `watch` makes, and call `tell` when there are news.
+        """Start the watch of `watch`, and call `tell` when there are news.
 
-        There are `pause` seconds between two calls. Where the stream fails and can be tried again,
-        that is done after `again` seconds, as often as it takes.
+        There are `pause` seconds between two calls. If the stream fails with a retryable error, it
+        starts again after `again` seconds, as often as needed.
         """
         self._watch = watch
         self._tell = tell
@@ -41,7 +41,7 @@ class Following:
         self._telling: asyncio.Task[None] | None = None
 
     async def opened(self) -> None:
-        """Wait until it is open; raises what kept it from that. Others may wait as well."""
+        """Wait until it is open; raises the error if it cannot open. Several callers may wait."""
         await asyncio.shield(self._opening)
 
     async def _begin(self) -> None:
@@ -79,7 +79,7 @@ class Following:
                 return await self._open()
 
     async def close(self) -> None:
-        """Follow it no more."""
+        """Stop following it."""
         tasks = [one for one in (self._opening, self._telling) if one is not None]
         for task in tasks:
             task.cancel()

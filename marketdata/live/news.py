@@ -1,4 +1,4 @@
-"""What a watch has of each of its subjects for a reader."""
+"""The news of a watch for one reader, by subject."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["Condition", "Doing", "News", "data_of", "doing"]
 Doing: TypeAlias = Literal[
     "live", "connecting", "resyncing", "stale", "reconnecting", "ended", "failed"
 ]
-"""How a stream can be doing, the worst last."""
+"""The states of a stream, the worst last."""
 
 _ELSEWHERE = frozenset(
     ("exchange", "pair", "window", "source", "receivedAt", "freshFor", "stale", "simulated")
 )
-"""Fields of a record that stand beside it, or that a watch always has the same."""
+"""Fields of a record that are written next to it, or that are constant in a watch."""
 
 
 @dataclass(frozen=True)
 class _Newest:
-    """Gives the schema of the newest state of a kind."""
+    """Returns the schema of the newest state of a kind."""
 
     kind: type[Record]
 
@@ -36,7 +36,7 @@ class _Newest:
 
 
 class _Candles:
-    """Gives the schema of rows of candles."""
+    """Returns the schema of rows of candles."""
 
     def __get_pydantic_json_schema__(self, *_: Any) -> dict[str, Any]:
         schema: dict[str, Any] = Candles.json_schema()["properties"]["candles"]
@@ -55,31 +55,31 @@ _TRADES = {
 
 
 class Condition(Record):
-    """How a subject of a watch is doing."""
+    """The state of a subject of a watch."""
 
     pair: str
     state: Doing
     age_ms: int | None = None
     """Milliseconds since the newest record was received; None before the first."""
     stale: bool
-    """Whether the newest record may be an old one."""
+    """Whether the newest record may be outdated."""
 
 
 class News(Condition):
-    """What a subject has for a reader: the newest state, or rows, and what was lost."""
+    """The news of a subject for a reader: the newest state or rows, and the losses."""
 
     updates: int
-    """How much was new to the reader."""
+    """The number of news for the reader."""
     unread: int
-    """How much of that is left for the next time."""
+    """The number of news that are left for the next read."""
     dropped: int
-    """How much was lost because the reader came too late."""
+    """The number of news that were dropped because the reader was too slow."""
     gaps: int
     ticker: Annotated[dict[str, Any], _Newest(Ticker)] | None = None
     quote: Annotated[dict[str, Any], _Newest(Quote)] | None = None
     orderbook: Annotated[dict[str, Any], _Newest(OrderBook)] | None = None
     candles: Annotated[list[Any], _Candles()] | None = None
-    """Rows as of `Candles`: those that have changed."""
+    """Rows as in `Candles`: those that have changed."""
     trades: Annotated[list[Any], WithJsonSchema(_TRADES)] | None = None
     """Rows of time in Unix milliseconds, price, amount, side and id."""
 
@@ -96,7 +96,7 @@ def doing(subject: State) -> dict[str, Any]:
 
 
 def data_of(kind: StreamKind, subject: State, rows: list[Row], most: int) -> dict[str, Any]:
-    """Return the field of `News` with the data: rows, or the newest state of so many levels."""
+    """Return the field of `News` with the data: rows, or the newest state."""
     newest = subject.newest
     if kind in ("trades", "candles"):
         return {kind: rows}

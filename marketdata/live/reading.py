@@ -12,29 +12,29 @@ from marketdata.live.watch import LiveWatch
 __all__ = ["Reading"]
 
 _SHOWN = 60
-"""Characters of what a caller sent that an error repeats."""
+"""Maximum characters of a caller's text in an error."""
 
 
 class Reading:
-    """A watch that is read now and then, each time from where the reader was.
+    """A watch that is polled; each read continues at the reader's position.
 
-    A cursor is that position. The watch is to stop if nobody reads it; its owner checks that.
+    A cursor is that position. An unread watch should stop; its owner checks that.
     """
 
     def __init__(self, name: str, live: LiveWatch, idle: float) -> None:
-        """Name a watch; it stops when it was not read for so many seconds."""
+        """Name a watch; it should stop after ``idle`` seconds without a read."""
         self.name = name
         self.live = live
         self.had: list[int] = []
-        """The furthest that any answer has gone, for each subject."""
+        """The furthest position of any answer, for each subject."""
         self._readers = 0
         self._idle = idle
         self._read_at = asyncio.get_running_loop().time()
 
     async def open(self, seconds: float) -> None:
-        """Begin to watch, and wait so long for the first data.
+        """Start to watch, and wait for the first data.
 
-        Raises what a call about the same would raise.
+        Raises the errors of a call for the same data.
         """
         self._readers += 1
         await self.live.open()
@@ -61,14 +61,14 @@ class Reading:
 
     @property
     def stops_at(self) -> datetime:
-        """When it stops unless it is read, in whole seconds."""
+        """The time at which it stops without a read, in whole seconds."""
         return (datetime.now(UTC) + timedelta(seconds=self.left)).replace(microsecond=0)
 
     async def wait(self, cursor: str | None, seconds: float | None) -> tuple[list[int], bool]:
-        """Wait so long for news behind a cursor, or behind the furthest answer where it is None.
+        """Wait for news after a cursor, or after the furthest answer if it is None.
 
-        Gives where the reader is, and whether there are news or will be no more. Raises
-        `InvalidParameterError` for a cursor that was not handed out for this watch.
+        Returns the reader's position, and whether there are news or the watch has ended. Raises
+        `InvalidParameterError` for a cursor that does not belong to this watch.
         """
         positions = self._positions(cursor)
         self._readers += 1
@@ -95,12 +95,12 @@ class Reading:
         return [int(part) for part in parts]
 
     def note(self, positions: Sequence[int]) -> str:
-        """Note how far an answer goes, and give the cursor that leads on behind it."""
+        """Note the position after an answer, and return its cursor."""
         self.had = [max(pair) for pair in zip(self.had, positions, strict=True)]
         return ".".join(map(str, positions))
 
     def behind(self) -> tuple[int, int]:
-        """Count the news that no answer has had yet, and those that are lost."""
+        """Count the news that no answer has had yet, and the dropped ones."""
         counts = [
             subject.behind(had) for subject, had in zip(self.live.subjects, self.had, strict=True)
         ]

@@ -1,4 +1,4 @@
-"""A watch that is read in the background, for readers who come now and then."""
+"""A watch that is read in the background, for readers that poll."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["LiveWatch"]
 
 _BUFFER = 100_000
-"""Trades that may come while the event loop is busy with something else."""
+"""The buffer for trades that arrive while the event loop is busy."""
 
 _logger = logging.getLogger(__name__)
 
 
 class LiveWatch:
-    """One watch of the library's with what it has brought."""
+    """One watch of the library, with its newest records."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class LiveWatch:
         timeframe: str = "1m",
         kept: int,
     ) -> None:
-        """Check the arguments; `kept` is how many trades, or candles a pair, it keeps."""
+        """Check the arguments; `kept` is the number of kept trades, or candles of a pair."""
         self.kind = kind
         self.depth = depth if kind == "orderbook" else None
         self.timeframe = timeframe if kind == "candles" else None
@@ -51,14 +51,14 @@ class LiveWatch:
         }
         watch = getattr(client, f"watch_{kind}")
         self._watch = watch(list(pairs), exchange=exchange, **more.get(kind, {}))
-        # Each pair has room of its own, so that a busy one does not push out a quiet one.
+        # Each pair has its own buffer, so that a busy one does not displace a quiet one.
         room = max(1, kept // len(pairs)) if kind == "trades" else kept
         self._newest = Newest(room, trade_row)
         self._news = asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Begin to watch; raises what a call about the same pairs would raise."""
+        """Start to watch; raises the errors of a call for the same pairs."""
         await self._watch.open()
         self.look()
         self._reading = asyncio.create_task(self._read())
@@ -94,20 +94,20 @@ class LiveWatch:
 
     @property
     def subjects(self) -> list[State]:
-        """What is watched; nothing before it is open."""
+        """The watched subjects; empty before it is open."""
         return self._newest.states
 
     @property
     def positions(self) -> list[int]:
-        """Where a reader is that has had everything."""
+        """The position after everything received."""
         return [subject.count for subject in self.subjects]
 
     async def first(self, seconds: float) -> None:
-        """Wait until there is something of each subject, or until the time is over."""
+        """Wait until each subject has data, or until the time limit."""
         await self._until(lambda: all(self.positions), seconds)
 
     async def wait(self, positions: Sequence[int], seconds: float | None = None) -> bool:
-        """Wait for news behind the positions; return whether there were, or will be no more."""
+        """Wait for news after the positions; return whether there are any or the watch ended."""
         return await self._until(lambda: self.positions != list(positions), seconds)
 
     async def _until(self, is_enough: Callable[[], bool], seconds: float | None) -> bool:
@@ -120,13 +120,13 @@ class LiveWatch:
         return True
 
     def look(self) -> None:
-        """See how the streams are doing."""
+        """Update the state of the streams."""
         self._newest.look(self._watch.streams, failed=self.error is not None)
 
     def news(self, positions: Sequence[int], most: int) -> tuple[list[int], tuple[News, ...]]:
-        """Return what a reader at these positions gets, and its positions afterwards.
+        """Return the news for a reader at these positions, and its next positions.
 
-        That is so many trades, candles a pair, or levels a side of an order book.
+        The limits are a number of trades, of candles of a pair, or of levels per side.
         """
         found = [
             subject.rows(position, most) if isinstance(subject, Series) else []

@@ -33,7 +33,7 @@ ConsolidatedLevel: TypeAlias = tuple[Number, Number, tuple[tuple[str, Number], .
 
 
 class Best(Record, Numbers[Number]):
-    """The best price of one side over several exchanges, and where it is."""
+    """The best price of one side over several exchanges, and its exchange."""
 
     exchange: str
     pair: str
@@ -235,7 +235,7 @@ class ExecutionCost(Record, Numbers[Number]):
     total: Number | None = None
     """Paid with fees (cost + fees), or received after fees (cost - fees); None without fees."""
     unfilled: Number | None = None
-    """In base currency, of an ``amount``: what exceeds the requested levels."""
+    """The part of an ``amount`` that exceeds the requested levels, in base currency."""
     unfilled_quote: Number | None = None
     """In quote currency, of a ``quote_amount``."""
     without_fees: tuple[str, ...] | None = None

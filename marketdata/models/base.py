@@ -1,4 +1,4 @@
-"""What all records share: frozen, typed, camelCase in JSON.
+"""The base of all records: frozen, typed, camelCase in JSON.
 
 A value that the exchange did not give is None here and absent in JSON. Times are aware UTC
 datetimes here and ISO-8601 with ``Z`` in JSON. Prices and sizes are floats that round-trip up to
@@ -102,7 +102,7 @@ def _field_names(record: type[Record]) -> set[str]:
 
 
 def absent_not_null(schema: Any) -> Any:
-    """Change pydantic's schema to what is sent: absent keys instead of nulls, no titles."""
+    """Adapt pydantic's schema to the JSON: absent keys instead of nulls, no titles."""
     match schema:
         case {"anyOf": [*choices], **rest} if {"type": "null"} in choices:
             kept = [choice for choice in choices if choice != {"type": "null"}]
@@ -136,7 +136,7 @@ class _Sourced(Record):
 R = TypeVar("R", bound=Record)
 
 _RECEIVED = "_received"
-"""Beside a record's fields: when a stream received it, by the monotonic clock."""
+"""Stored next to the fields: when a stream received the record, by the monotonic clock."""
 
 
 class _Streamed(_Sourced):

@@ -1,4 +1,4 @@
-"""Candles, their gaps, and what is unusual about them."""
+"""Candles, their gaps, and unusual candles."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ Backend: TypeAlias = Literal["matplotlib", "plotly"]
 Means: TypeAlias = "int | Sequence[int]"
 """Numbers of candles that moving averages are taken over."""
 Cause: TypeAlias = Literal["no_trades", "outage", "not_served", "not_fetched"]
-"""Why candles are missing: nobody traded this pair; nothing traded anywhere on the exchange; the
-exchange does not serve candles of that time; they could not be requested or failed the checks."""
+"""Why candles are missing: the pair had no trades; the whole exchange had no trades; the exchange
+does not serve candles of that time; they could not be requested or were invalid."""
 
 
 class Interval(Record):
@@ -98,7 +98,7 @@ class Candles(_Derivable, _Streamed, Numbers[Number]):
     pair: str
     timeframe: str
     source: Literal["candles", "trades"]
-    """What the candles were computed from."""
+    """The data that the candles were computed from."""
     forming: bool
     """Whether the last candle is still open, by the exchange's clock when it responded."""
     missing: tuple[Interval, ...]
@@ -289,13 +289,13 @@ class Candles(_Derivable, _Streamed, Numbers[Number]):
             figsize: Width and height of the figure in inches.
             style: A style of matplotlib, such as ``dark_background``; None takes the current
                 one. Of plotly, a template, such as ``plotly_dark``.
-            mav: Numbers of candles, to draw the mean of so many closing prices.
+            mav: Numbers of candles for moving averages of the closing prices.
             volume: Whether to draw volume below the prices.
             log: Whether prices have a logarithmic scale.
             backend: ``matplotlib``, of the extra 'frames', or ``plotly``, of 'notebook'.
 
-        Returns a `Figure` of matplotlib, or of plotly. Raises `MissingExtraError` where the
-        library is not installed, `InvalidParameterError` for a style that it does not have.
+        Returns a `Figure` of matplotlib or plotly. Raises `MissingExtraError` if the library is
+        not installed, and `InvalidParameterError` for an unknown style.
         """
         return _above.plot(
             self,

@@ -1,4 +1,4 @@
-"""Records as interactive charts; what the chart page reads is their JSON."""
+"""Records as interactive charts; the chart page reads their JSON."""
 
 from __future__ import annotations
 

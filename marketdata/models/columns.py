@@ -30,7 +30,7 @@ _all_of = attrgetter(*NAMES)
 
 def _array(code: str, values: Iterable[Any]) -> array[Any]:
     if isinstance(values, array) and values.typecode == code:
-        return values  # copying goes number by number, and most are made for this
+        return values  # copying is slow, and most arrays are made for this
     return array(code, values)
 
 
@@ -49,7 +49,7 @@ def _from_arrow(values: pyarrow.ChunkedArray, code: str, unknown: float) -> arra
 
 
 def _numbers(values: Iterable[Any]) -> array[float]:
-    """Return an array of doubles, or a list where these are Decimals."""
+    """Return an array of doubles, or a list of Decimals."""
     if isinstance(values, array):
         return _array("d", values)
     values = values if isinstance(values, list | tuple) else list(values)
@@ -57,7 +57,7 @@ def _numbers(values: Iterable[Any]) -> array[float]:
         return array("d", values)
     if None in values:
         raise TypeError("a bar without a price")
-    # Type checkers are told of floats, as everywhere: both have the same methods.
+    # For type checkers these are floats, as everywhere: both have the same methods.
     made: Any = list(values)
     return made  # type: ignore[no-any-return]
 
@@ -74,7 +74,7 @@ def total(values: Sequence[float]) -> float:
 
 
 def float_total(values: Iterable[float]) -> float:
-    """Add decimals up: 15 digits, where more are only what floats make of decimals."""
+    """Add decimals up, to 15 digits: more would only be noise of floats."""
     exact = math.fsum(values)
     rounded = float(f"{exact:.15g}")
     return rounded if abs(rounded - exact) <= 4 * math.ulp(exact) else exact
@@ -100,12 +100,12 @@ class Columns(Numbers[Number]):
 
     ``time`` (Unix ms) and ``trades`` are arrays of int64, the others of doubles; all support the
     buffer protocol, so ``numpy.asarray(columns.close)`` copies nothing. An unknown volume is NaN,
-    an unknown count of trades -1; rows and JSON have None for both. Arrays of these types that
-    it is made of are taken over, others are copied. Where prices and volumes are Decimals, their
-    columns are lists of them, and an unknown volume is ``Decimal("NaN")``.
+    an unknown count of trades -1; rows and JSON have None for both. Given arrays of these types are
+    used without a copy. If prices and volumes are Decimals, their columns are lists, and an unknown
+    volume is ``Decimal("NaN")``.
 
-    Columns that were read from the store stay in Arrow's memory until they are asked for: frames
-    are made of them without a copy.
+    Columns from the store stay in Arrow's memory until they are used, so that frames are made
+    without a copy.
     """
 
     __slots__ = (*NAMES, "_arrow")
@@ -161,7 +161,7 @@ class Columns(Numbers[Number]):
         return made
 
     def _take(self, arrays: Sequence[Any]) -> None:
-        """Take arrays of what is known to fit together, one a column."""
+        """Take one array for each column, known to be consistent."""
         (
             self.time,
             self.open,
@@ -178,7 +178,7 @@ class Columns(Numbers[Number]):
             code, unknown = ("q", _UNCOUNTED) if name == "trades" else ("d", math.nan)
             setattr(self, name, _from_arrow(values, code, unknown))
             self._arrow.pop(name, None)
-        # It is there now, also where another thread has taken it out.
+        # The column is there now, even if another thread has converted it.
         return object.__getattribute__(self, name)
 
     def __reduce__(self) -> tuple[type[Columns], tuple[Any, ...]]:
@@ -197,9 +197,9 @@ class Columns(Numbers[Number]):
 
     @classmethod
     def from_rows(cls, rows: Sequence[Sequence[Any]]) -> Self:
-        """Make columns of rows as in `Row`; the seventh position may be left out in all rows.
+        """Make columns of rows as in `Row`; all rows may lack the seventh position.
 
-        Raises TypeError or ValueError where a price is missing or a row is too short.
+        Raises TypeError or ValueError if a price is missing or a row is too short.
         """
         if not rows:
             return cls((), (), (), (), (), ())

@@ -1,8 +1,8 @@
-"""Numbers in the two forms that records have them in, and arithmetic on them.
+"""The two number types of records, and arithmetic on them.
 
-Floats are worked on as the decimal numbers that they stand for: their binary noise would add up.
-Of Decimals come Decimals. Sums and products are exact, whatever the program's own context says;
-quotients of Decimals have 28 significant digits.
+Floats are calculated as the decimal numbers that they were parsed from, because their binary noise
+would add up. Results of Decimals are Decimals. Sums and products are exact, in any decimal context
+of the program; quotients of Decimals have 28 significant digits.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
 EXACT = Context(prec=5_000)
-"""For sums and products, which have fewer digits than this: `decimal` bounds what goes in."""
+"""For sums and products, which have fewer digits, because `decimal` limits the input."""
 _ROUNDED = Context(prec=28)
 _ONE, _HALF = Decimal(1), Decimal("0.5")
 _MOST_PLACES = 1_000
-"""Before or behind the point; a float has 324."""
+"""Maximum digits before or after the point; a float has 324."""
 _UNKNOWN = Decimal("NaN")
 
 # ---------------------------------------------------------------------------- reading
@@ -33,8 +33,8 @@ _UNKNOWN = Decimal("NaN")
 def decimal(value: Any) -> Decimal:
     """Return the exact Decimal of a string or number.
 
-    Raises ValueError for what is no finite number, and for one of more places than any price or
-    size has: it would fill the memory when it is written out.
+    Raises ValueError for an invalid or infinite number, and for more places than any price or size
+    has, which would fill the memory as text.
     """
     if type(value) is Decimal:
         made = value
@@ -57,9 +57,9 @@ def decimal_or_nan(value: Any) -> Decimal:
 
 
 def exact_json(text: str | bytes) -> Any:
-    """Parse JSON, with the text of each number that is not whole in place of a float.
+    """Parse JSON; numbers with a fraction become their text instead of floats.
 
-    Raises ValueError for what is no JSON, or has numbers that `decimal` does not take.
+    Raises ValueError for invalid JSON, or for numbers that `decimal` refuses.
     """
     try:
         return json.loads(text, parse_float=_written, parse_constant=decimal)
@@ -94,7 +94,7 @@ def as_given(value: Decimal, *given: Number | None) -> Number:
 
 
 def _short(value: Decimal) -> Decimal:
-    """Leave out zeros behind the point, which multiplying piles up."""
+    """Remove trailing zeros after the point, which multiplication adds."""
     whole = value.to_integral_value()
     return EXACT.quantize(whole, _ONE) if value == whole else EXACT.normalize(value)
 
@@ -128,9 +128,9 @@ def quotient(part: Decimal, whole: Decimal) -> Decimal:
 
 
 def basis_points(part: Decimal, whole: Decimal, *given: Number | None) -> Number | None:
-    """Return a part in hundredths of a percent of a whole; None where that is not positive.
+    """Return a part in basis points of a whole; None if the whole is not positive.
 
-    To six places; as `as_given` otherwise.
+    The result has six decimal places and the number type of `as_given`.
     """
     if whole <= 0:
         return None
@@ -191,7 +191,7 @@ class LevelsOfEitherForm:
         either = _levels(number_schema())
         return core_schema.json_or_python_schema(
             json_schema=either,
-            # A level of floats tells by its first number that this is no book of Decimals.
+            # The first number of a level shows whether the book has floats.
             python_schema=core_schema.union_schema(
                 [decimals, floats, either], mode="left_to_right"
             ),

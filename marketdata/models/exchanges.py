@@ -1,4 +1,4 @@
-"""Records of what exchanges offer: what they support, their pairs, their fees."""
+"""Records about exchanges: supported operations, pairs, fees."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = [
 
 
 class Exchange(Record):
-    """A spot exchange and what it supports."""
+    """A spot exchange and its supported operations."""
 
     id: str
     name: str
@@ -93,8 +93,8 @@ class Fees(_Sourced, Numbers[Number]):
 
     pair: str
     source: Literal["public", "account"]
-    """``public``: the schedule for everybody; ``account``: what applies to the account whose keys
-    are configured, from a signed request."""
+    """``public``: the published fees; ``account``: the fees of the account with the configured
+    keys, from a signed request."""
     maker: Number | None = None
     """None if not published, as for ``taker``."""
     taker: Number | None = None

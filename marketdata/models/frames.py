@@ -1,4 +1,4 @@
-"""Candles as frames and pictures; each library is imported when it is asked for."""
+"""Candles as frames and pictures; each library is imported when it is used."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class _Range(Protocol):
 
 
 Flagged: TypeAlias = "Sequence[_Flag] | None"
-"""Candles that are not as usual; None where there are none."""
+"""Unusual candles; None if there are none."""
 Filled: TypeAlias = "Sequence[_Range] | None"
-"""Ranges of filled candles; None if none were to be filled: then no column tells of them."""
+"""Ranges of filled candles; None if filling was not requested: then there is no such column."""
 
 
 def to_pandas(
@@ -46,10 +46,10 @@ def to_pandas(
 ) -> pandas.DataFrame:
     """Return a DataFrame indexed by ``time`` (UTC, ms), with float columns.
 
-    Of Decimals, the columns are objects: the Decimals themselves, None for an unknown volume.
-    ``trades`` is a nullable integer column, all missing where the exchange does not count;
-    ``filled`` is there where candles were to be made up, and says which were; ``quality`` where a
-    candle is not as usual, and says how: ``off_calendar``, ``revised`` or ``filled``.
+    With Decimals, the columns are objects: the Decimals themselves, None for an unknown volume.
+    ``trades`` is a nullable integer column, all missing if the exchange does not count trades.
+    ``filled`` exists if filling was requested, and marks filled candles. ``quality`` exists if a
+    candle is unusual: ``off_calendar``, ``revised`` or ``filled``.
     """
     try:
         import numpy as np
@@ -97,7 +97,7 @@ def to_polars(
     """Return a polars DataFrame; ``time`` is Datetime in ms and UTC; see `to_pandas`.
 
     Decimals are ``Decimal(38, scale)``, with the scale that each column needs. Raises
-    `DataUnavailableError` where they have more digits than that.
+    `DataUnavailableError` for more digits.
     """
     try:
         import numpy as np
@@ -132,8 +132,8 @@ def to_arrow(
 ) -> pyarrow.Table:
     """Return an Arrow table; ``time`` is a timestamp in ms and UTC; see `to_pandas`.
 
-    Decimals are ``decimal128(38, scale)``, or ``decimal256(76, scale)`` where a column needs
-    more digits. Raises `DataUnavailableError` where that is not enough either.
+    Decimals are ``decimal128(38, scale)``, or ``decimal256(76, scale)`` if a column needs more
+    digits. Raises `DataUnavailableError` for even more digits.
     """
     try:
         import pyarrow as pa
@@ -150,7 +150,7 @@ def to_arrow(
         known = pa.Array.from_buffers(kinds[name], count, [None, buffer])
         if name not in ("volume", "trades"):
             return known
-        import pyarrow.compute as pc  # slow to import, and not needed for what is stored
+        import pyarrow.compute as pc  # slow to import, and not needed for stored candles
 
         unknown = pc.is_nan(known) if name == "volume" else pc.equal(known, _UNCOUNTED)
         return pc.if_else(unknown, None, known)
@@ -173,16 +173,16 @@ def to_arrow(
 
 
 class _Decimals(NamedTuple):
-    """A column of Decimals, and what a type has to have room for."""
+    """A column of Decimals, and the digits that its type needs."""
 
     values: list[Decimal | None]
     digits: int
     scale: int
-    """Places behind the point."""
+    """Digits after the point."""
 
 
 def _decimals(columns: Columns[Any], most: int) -> dict[str, _Decimals]:
-    """Return the columns that hold Decimals; raises where one has more digits than so many."""
+    """Return the columns with Decimals; raises if one has too many digits."""
     if not columns.is_decimal:
         return {}
     found = {}
@@ -213,7 +213,7 @@ def _known(columns: Columns[Any], name: str) -> Any:
 
 
 def qualities(columns: Columns[Any], filled: Filled, quality: Flagged) -> list[str | None] | None:
-    """Tell of each candle how it is not as usual; None where all are."""
+    """Return the quality of each candle; None if no candle is unusual."""
     if not filled and not quality:
         return None
     flags: dict[int, str] = {
@@ -227,7 +227,7 @@ def qualities(columns: Columns[Any], filled: Filled, quality: Flagged) -> list[s
 
 
 def made_up(columns: Columns[Any], filled: Sequence[_Range]) -> list[bool]:
-    """Tell of each candle whether it was made up."""
+    """Return for each candle whether it was filled."""
     marks = [False] * len(columns)
     for gap in filled:
         first, last = (

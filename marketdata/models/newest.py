@@ -1,7 +1,7 @@
-"""What a watch has brought: of each subject the newest state, or its last rows with their losses.
+"""The newest records of a watch: the newest state of each subject, or its last rows with losses.
 
-Each subject counts its news. How many of them a reader has had is its position, so any number of
-readers, however slow, ask each from where it was, and may ask for the same again.
+Each subject counts its news. A reader's position is the number of news that it has read. So any
+number of readers of any speed can each continue at their position, or read the same again.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ def trade_row(trade: Trade) -> Row:
 
 
 def shortened(record: Record, levels: int) -> Record:
-    """Return a record; an order book with so many levels a side."""
+    """Return a record; an order book is cut to a number of levels per side."""
     if not isinstance(record, OrderBook):
         return record
     return record.model_copy(update={"bids": record.bids[:levels], "asks": record.asks[:levels]})
 
 
 class State:
-    """A subject of which the newest state is of interest, and nothing before it."""
+    """A subject of which only the newest state is kept."""
 
     stream: Stream
-    """How its subscription was doing at the last look; there is none before the first."""
+    """The last known state of its subscription; None before the first."""
 
     def __init__(self) -> None:
         self.newest: Any = None
         self.count = 0
-        """How many news there have been."""
+        """The number of news so far."""
 
     @property
     def is_stale(self) -> bool:
-        """Whether its newest state may be an old one."""
+        """Whether its newest state may be outdated."""
         newest = self.newest
         return newest is not None and (newest.is_stale or self.stream.state in _INTERRUPTED)
 
@@ -60,34 +60,34 @@ class State:
         self.count += 1
 
     def behind(self, position: int) -> tuple[int, int]:
-        """Count the news behind a position that are there, and those that are lost."""
+        """Return the numbers of kept and of dropped news after a position."""
         return self.count - position, 0
 
 
 class Series(State, ABC):
-    """A subject of which several rows are kept."""
+    """A subject of which the last rows are kept."""
 
     def __init__(self) -> None:
         super().__init__()
         self.past: Any = None
-        """What was before the stream began or was interrupted, where somebody has asked for it."""
+        """The data before the stream began or was interrupted, if a reader has requested it."""
         self.past_of = -1
-        """Which interruption that was."""
+        """The number of that interruption."""
 
     @abstractmethod
     def rows(self, position: int, most: int) -> list[tuple[int, Row]]:
-        """Return the first rows behind a position, each with a number to order it by."""
+        """Return the first rows after a position, each with a number for sorting."""
 
     @abstractmethod
     def after(self, position: int, taken: int) -> int:
-        """Return the position of a reader that was at one and has got so many rows."""
+        """Return the position of a reader after it has read a number of rows."""
 
 
 class Tape(Series):
-    """The trades of a pair, numbered in the order in which those of all pairs came."""
+    """The trades of a pair, numbered in the order of arrival among all pairs."""
 
     def __init__(self, kept: int, numbers: Iterator[int], form: Callable[[Trade], Any]) -> None:
-        """Keep so many trades at most, in a form, each with the next of the numbers."""
+        """Keep a maximum number of converted trades, each with the next number."""
         super().__init__()
         self._numbers = numbers
         self._form = form
@@ -98,36 +98,36 @@ class Tape(Series):
         return self.count - len(self.kept)
 
     def take(self, record: Trade) -> None:
-        """Take a trade; where there is no room the oldest is lost."""
+        """Add a trade; if the buffer is full, the oldest is dropped."""
         super().take(record)
         self.kept.append((next(self._numbers), self._form(record)))
 
     def behind(self, position: int) -> tuple[int, int]:
-        """Count the trades behind a position that are kept, and those that are lost."""
+        """Return the numbers of kept and of dropped trades after a position."""
         return self.count - max(position, self._first), max(0, self._first - position)
 
     def rows(self, position: int, most: int) -> list[tuple[int, Row]]:
-        """Return the first trades behind a position."""
+        """Return the first trades after a position."""
         start = max(0, position - self._first)
         return list(islice(self.kept, start, start + most))
 
     def after(self, position: int, taken: int) -> int:
-        """Return the position behind so many trades."""
+        """Return the position after a number of trades."""
         return max(position, self._first) + taken
 
 
 class Bars(Series):
-    """The candles of a pair from the one on that was open when it began; a change is news."""
+    """The candles of a pair, from the one that was open at the start; each change is news."""
 
     def __init__(self, kept: int) -> None:
         super().__init__()
         self._kept = kept
         self._bars: dict[int, tuple[int, Row]] = {}
-        """By open time: the number of the candle's last change, and the candle; by that number."""
+        """The number of its last change and the candle, by open time; sorted by that number."""
         self._lost: deque[int] = deque(maxlen=kept)
 
     def take(self, record: Candles) -> None:
-        """Take candles that have changed; where there is no room the oldest is lost."""
+        """Add changed candles; if the buffer is full, the oldest is dropped."""
         self.newest = record
         for row in record.columns.rows():
             self.count += 1
@@ -137,23 +137,23 @@ class Bars(Series):
                 self._lost.append(self._bars.pop(next(iter(self._bars)))[0])
 
     def behind(self, position: int) -> tuple[int, int]:
-        """Count the candles that have changed behind a position, and those that are lost."""
+        """Return the numbers of kept and of dropped changed candles after a position."""
         changed = sum(change > position for change, _ in self._bars.values())
         return changed, sum(change > position for change in self._lost)
 
     def rows(self, position: int, most: int) -> list[tuple[int, Row]]:
-        """Return the first candles that have changed; the newest one where none has."""
+        """Return the first changed candles after a position; the newest one if none has changed."""
         changed = [one for one in self._bars.values() if one[0] > position]
         return (changed or list(self._bars.values())[-1:])[:most]
 
     def after(self, position: int, taken: int) -> int:
-        """Return the number of the last change that is among so many candles."""
+        """Return the number of the last change among a number of candles."""
         if taken >= self.behind(position)[0]:
             return self.count
         return self.rows(position, taken)[-1][0] if taken else position
 
     def candles(self, most: int) -> Candles | None:
-        """Return the newest candles, the past ones among them; None before the first."""
+        """Return the newest candles, including past ones; None before the first."""
         past: Candles | None = self.past
         whole: Candles | None = past if self.newest is None else self.newest
         if whole is None:
@@ -167,10 +167,10 @@ class Bars(Series):
 
 
 class Newest:
-    """The subjects of a watch, each in the state that records and looks have brought it to."""
+    """The subjects of a watch with their newest records and states."""
 
     def __init__(self, kept: int, form: Callable[[Trade], Any] = lambda trade: trade) -> None:
-        """Keep so many trades or candles of each subject, trades in a form."""
+        """Keep a maximum number of trades or candles of each subject; trades are converted."""
         self._kept = kept
         self._form = form
         self._numbers = count(1)
@@ -178,12 +178,12 @@ class Newest:
 
     @property
     def states(self) -> list[State]:
-        """All subjects, in the order in which they were first heard of."""
+        """All subjects, in the order of their first appearance."""
         return list(self._states.values())
 
     def of(self, told: Record | Stream) -> State:
         """Return the subject of a record or of a stream."""
-        # The records of an order book that is merged of several exchanges name none.
+        # Records of a consolidated order book have no exchange.
         name = getattr(told, "exchange", ""), str(getattr(told, "pair", ""))
         if name not in self._states:
             self._states[name] = self._made(getattr(told, "kind", type(told).__name__))
@@ -198,14 +198,14 @@ class Newest:
         return State()
 
     def take(self, records: Iterable[Record]) -> None:
-        """Take what is new."""
+        """Add new records."""
         for record in records:
             self.of(record).take(record)
 
     def look(self, streams: Iterable[Stream], *, failed: bool = False) -> list[Stream]:
-        """Note how the subscriptions are doing; those told of no more have ended, or have failed.
+        """Update the states of subscriptions; missing ones have ended or failed.
 
-        Gives that of each subject.
+        Returns the state of each subject.
         """
         told = {self.of(one): one for one in streams}
         over = {"state": "failed" if failed else "ended"}
@@ -214,6 +214,6 @@ class Newest:
         return [state.stream for state in self.states]
 
     def trades(self, most: int) -> list[Any]:
-        """Return the newest trades of all subjects, in the order in which they came."""
+        """Return the newest trades of all subjects, in the order of arrival."""
         kept = [state.kept for state in self.states if isinstance(state, Tape)]
         return [trade for _, trade in merge(*kept, key=itemgetter(0))][-most:]

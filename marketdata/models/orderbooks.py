@@ -1,4 +1,4 @@
-"""An order book, and what an order would be filled at in it."""
+"""An order book, and the fill of an order in it."""
 
 from __future__ import annotations
 

@@ -30,13 +30,13 @@ _RISING, _FALLING, _GAP = "#26a69a", "#ef5350", "#9e9e9e"
 
 
 def title(candles: Candles[Any]) -> str:
-    """Name what candles show: pair, timeframe, exchange, and whether they are simulated."""
+    """Return the title of candles: pair, timeframe, exchange, and whether they are simulated."""
     simulated = " (simulated)" if candles.simulated else ""
     return f"{candles.pair} {candles.timeframe} on {candles.exchange}{simulated}"
 
 
 def gathered(columns: Columns, count: int) -> Columns:
-    """Make one candle of each so many."""
+    """Merge groups of candles to one each."""
     if count <= 1:
         return columns
     parts = [slice(first, first + count) for first in range(0, len(columns), count)]
@@ -51,7 +51,7 @@ def gathered(columns: Columns, count: int) -> Columns:
 
 
 class _Drawn(NamedTuple):
-    """What is drawn of candles: several as one where they are many, averages of each."""
+    """The drawn candles, merged if there are many, and their moving averages."""
 
     columns: Columns
     means: dict[int, list[float]]
@@ -74,7 +74,7 @@ def _drawn(candles: Candles[Any], most: int, mav: Means | None) -> _Drawn:
 
 
 def _mean(values: Sequence[float], length: int) -> list[float]:
-    """Return the mean of each value and those before it; NaN where there are too few."""
+    """Return the mean of each value and those before it; NaN if there are too few."""
     import numpy as np
 
     known = np.asarray(values, dtype=float)
@@ -119,9 +119,9 @@ def plot(
 
 
 def small_picture(candles: Candles[Any], style: str, log: bool, most: int) -> bytes:
-    """Draw a PNG of few colours and at most so many bytes.
+    """Draw a PNG with few colours and a maximum size in bytes.
 
-    Raises `DataUnavailableError` where no resolution makes it small enough.
+    Raises `DataUnavailableError` if no resolution makes it small enough.
     """
     figure = plot(candles, figsize=(8, 4.5), style=style, log=log)
     from PIL import Image

@@ -1,4 +1,4 @@
-"""What records and lists of records have in common: how they show and hand out what they hold."""
+"""The displays and conversions that records and lists of records share."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Shown:
 
 
 def written(text: str, path: str | Path | None) -> str | None:
-    """Write a text to a file; return it back where there is none."""
+    """Write a text to a file; without a path, return the text."""
     if path is None:
         return text
     Path(path).write_text(text, encoding="utf-8", newline="")

@@ -97,7 +97,7 @@ class Upstream(Record):
 
 
 class Recorded(Record):
-    """What a recording holds so far, or at its end."""
+    """The content of a recording, so far or at its end."""
 
     path: str
     frames: int

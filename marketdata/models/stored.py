@@ -37,14 +37,14 @@ the day is not over; ``not_fetched``: part of it was never requested."""
 
 
 class Day(Record):
-    """What is stored of one day (UTC) of a series."""
+    """The stored part of one day (UTC) of a series."""
 
     day: date
     state: DayState
     bars: int
     """Candles that are stored."""
     missing: tuple[Interval, ...] = ()
-    """Its gaps with their causes; what was not requested is ``not_fetched``."""
+    """Its gaps with their causes; parts that were not requested are ``not_fetched``."""
 
 
 class Series(_OfSeries):
@@ -85,7 +85,7 @@ class Downloaded(_OfSeries):
 
 
 class Plan(_OfSeries):
-    """What a download would do."""
+    """The estimate of a download."""
 
     start: datetime
     end: datetime

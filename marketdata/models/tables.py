@@ -35,7 +35,7 @@ _NEVER = (math.inf, math.inf)
 _LEVEL = ("side", "price", "size")
 _QUOTED = (*_LEVEL, "source")
 _SERIES = ("exchange", "pair", "timeframe")
-"""What tells the candles of one of several series apart."""
+"""The fields that identify the series of candles."""
 
 # ---------------------------------------------------------------------------- JSON
 
@@ -155,9 +155,9 @@ def csv_names(kind: type[Record]) -> Sequence[str]:
 
 
 def csv_rows(record: Record, header: Sequence[str]) -> Iterator[list[Any]]:
-    """Return the rows of a record under a header; what they do not have is empty.
+    """Return the rows of a record under a header; missing fields are empty.
 
-    Levels and candles take what tells whose they are from their record.
+    Levels and candles take the fields of their record.
     """
     match record:
         case Comparison():
@@ -212,7 +212,7 @@ def _cell(value: Any) -> Any:
 
 
 def _with_errors(answer: Any) -> list[Record]:
-    """Return the records, and behind them a row with a code for each that could not be had."""
+    """Return the records, followed by a row with an error code for each failed one."""
     return [*answer, *answer.errors] if isinstance(answer, Records) else [answer]
 
 
@@ -287,7 +287,7 @@ def _hints(kind: type[Record]) -> dict[str, Any]:
 
 
 def _bare(hint: Any) -> Any:
-    """Return the class of values that an annotation allows, None aside; None where it is nested."""
+    """Return the class of an annotation's values, ignoring None; None if it is nested."""
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         kinds = {_bare(one) for one in get_args(hint) if one is not type(None)}

@@ -1,4 +1,4 @@
-"""Numbers, times and candles as text that programs read: one form of each, wherever it is said."""
+"""Numbers, times and candles as text for programs, in the same form everywhere."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def csv_cells(columns: Columns) -> Iterator[list[str]]:
 
 
 def csv_lines(columns: Columns, marks: Sequence[str | None] | None = None) -> Iterator[str]:
-    """Write candles as lines of CSV under `csv_header`, with what marks each, or None."""
+    """Write candles as lines of CSV under `csv_header`, with the mark of each, or None."""
     for index, cells in enumerate(csv_cells(columns)):
         if marks is not None:
             cells.append(marks[index] or "")

@@ -14,7 +14,7 @@ __all__ = ["Decimals", "known", "note"]
 
 
 class Decimals(NamedTuple):
-    """Decimals of a price and of an amount; None where the exchange does not say."""
+    """Decimal places of a price and of an amount; None if the exchange does not send them."""
 
     price: int | None = None
     amount: int | None = None
@@ -25,7 +25,7 @@ _KNOWN: dict[tuple[str, str], Decimals] = {}
 
 
 def note(exchange: str, pair: str, price_tick: float | None, amount_step: float | None) -> None:
-    """Keep what a list of pairs says: the steps of a price and of an amount."""
+    """Keep the price and amount steps of a list of pairs."""
     _KNOWN[exchange, pair] = Decimals(_decimals(price_tick), _decimals(amount_step))
 
 

@@ -30,16 +30,15 @@ class Clock:
         return self._still if self._frozen else real() + self._offset
 
     def move(self, to: datetime | int) -> None:
-        """Set the clock to ``to``; it goes on from there unless it is frozen."""
+        """Set the clock to ``to``; it runs on from there unless it is frozen."""
         self._still = milliseconds(to)
         self._offset = self._still - real()
 
 
 class PlayedClock(Clock):
-    """The time in a recording: it stands at ``begin`` until the playing begins, and at ``end``.
+    """The time in a recording: it stops at ``begin`` until the replay begins, and at ``end``.
 
-    ``speed`` is how many times as fast as real time it goes, infinity when it is moved on by who
-    plays, as it is when ``frozen``.
+    ``speed`` is relative to real time. With infinity, the replay moves it, as if it was ``frozen``.
     """
 
     def __init__(self, begin: int, end: int, speed: float, *, frozen: bool) -> None:
@@ -51,7 +50,7 @@ class PlayedClock(Clock):
         self._speed = speed
 
     def now(self) -> int:
-        """Return where the recording is played, in Unix milliseconds."""
+        """Return the current time in the recording, in Unix milliseconds."""
         if self._since is None:
             return self._still
         return min(self._end, self._still + round((real() - self._since) * self._speed))

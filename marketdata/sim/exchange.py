@@ -28,21 +28,21 @@ _REMEMBERED = 10_000
 class SimulatedExchange:
     """Binance, Kraken, Coinbase Exchange and OKX, spot markets only, on one loopback port.
 
-    ``seed`` decides all prices; ``pairs`` is how many pairs each exchange lists (None: about a
-    dozen). ``tape`` is one or several recordings (see `Tape`): an exchange that has one lists
-    only what was recorded, and the clock stands at the end of the last one unless ``now`` says
-    otherwise. ``now`` is a datetime (UTC when naive) or Unix milliseconds from which the clock
-    runs on, or at which it stays when it is ``frozen`` (None: running, but frozen with a tape).
-    ``faults`` are rules as `Fault` or in its text form.
+    ``seed`` decides all prices. ``pairs`` is the number of pairs that each exchange lists (None:
+    about a dozen). ``tape`` is one or several recordings (see `Tape`): an exchange with a recording
+    lists only its pairs, and the clock starts at the end of the last recording unless ``now`` is
+    given. ``now`` is a datetime (UTC if naive) or Unix milliseconds: the start of the clock, or its
+    fixed time if it is ``frozen`` (None: running, but frozen with a tape). ``faults`` are rules, as
+    `Fault` or in its text form.
 
-    A ``tape`` may also be a recording of streams, alone. Then what was recorded of any exchange
-    is played: it begins when clients have made ``wait_for`` subscriptions, goes ``speed`` times
-    as fast as it was recorded (None or infinity: as fast as it is read), and at its end sockets
-    are closed with code 4000. The clock stands where it is played.
+    A single ``tape`` can also be a recording of streams. Then the recording is replayed, for any
+    exchange: it begins after ``wait_for`` subscriptions, runs at ``speed`` times the recorded speed
+    (None or infinity: as fast as it is read), and at its end sockets are closed with code 4000. The
+    clock follows the recording.
 
-    Use it as ``async with`` in the running loop, or as ``with``, which serves from a thread of
-    its own. Raises ValueError for a recording or a rule that cannot be read, RuntimeError when it
-    is started twice, OSError when the port is taken.
+    Use it with ``async with`` in the running loop, or with ``with``, which serves from a separate
+    thread. Raises ValueError for an invalid recording or rule, RuntimeError if it is started twice,
+    and OSError if the port is in use.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class SimulatedExchange:
         self._sockets[:] = [socket for socket in self._sockets if not socket.closed]
 
     def advance(self, seconds: float) -> Awaitable[None]:
-        """Move a frozen clock on, and send on all sockets what happens until then.
+        """Move a frozen clock forward, and send the frames that become due on all sockets.
 
         All frames are written when it is over: in a coroutine that is when the result has been
         awaited, elsewhere when the call returns. Raises RuntimeError when the clock runs.

@@ -23,30 +23,28 @@ _OF_REQUESTS = ("latency", "stale", "short", "status", "retry_after", "body", "h
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One rule: which requests or frames it meets, and what happens to them.
+    """One rule: the requests or frames that it matches, and the effect.
 
-    Which ones: those of ``exchange`` whose path matches the glob ``path`` (``*`` crosses
-    slashes). Of these the first ``after`` are spared, then every ``every``-th is met, each with
-    ``probability`` (repeatable from ``seed``), ``times`` times at most (None: without end).
+    It matches those of ``exchange`` whose path matches the glob ``path`` (``*`` includes slashes).
+    The first ``after`` are skipped. Then every ``every``-th is affected, each with ``probability``
+    (repeatable with ``seed``), at most ``times`` times (None: no limit).
 
-    What happens to a request, also to one that opens a socket: the answer waits ``latency``
-    seconds; it is ``stale`` seconds old; only ``short`` candles of it are sent; ``status``
-    replaces it by the exchange's own error body, with a ``Retry-After`` of ``retry_after``
-    seconds; ``body`` is ``truncated``, ``malformed``, ``html`` or ``empty``; ``hang`` never
-    answers until the client or the server leaves; ``drop`` closes the socket after the
-    ``request`` or in the midst of the ``body``. Many clients, ccxt's among them, silently repeat
-    a GET once when the socket closes without an answer: a drop that is to be noticed needs
-    ``times`` of 2 or more.
+    Effects on a request, including one that opens a socket: the response waits ``latency`` seconds;
+    it is ``stale`` seconds old; it has only ``short`` candles; ``status`` replaces it by the
+    exchange's own error body, with a ``Retry-After`` of ``retry_after`` seconds; ``body`` is
+    ``truncated``, ``malformed``, ``html`` or ``empty``; ``hang`` does not answer until the client
+    or the server closes the connection; ``drop`` closes the socket after the ``request`` or within
+    the ``body``. Many clients, such as ccxt's, silently repeat a GET once if the socket closes
+    without a response, so a noticeable drop needs ``times`` of 2 or more.
 
-    A frame that is about to be sent has the path ``stream/CHANNEL/SYMBOL``, in the exchange's own
-    names; without a symbol there are ``stream/reply/`` (answers to what the client asks),
-    ``stream/status/``, ``stream/heartbeat/`` and ``stream/pong/``. ``frame`` says what happens to
-    it: ``lose`` leaves it out, ``twice`` repeats it, ``swap`` sends it after the next one of its
-    channel and symbol, ``checksum`` makes its checksum wrong, ``stray`` adds a level that crosses
-    the book, ``garbage`` sends what is not JSON and what has an unknown shape before it, ``cut``
-    drops the socket instead. ``flood`` is how many further valid updates follow it at once. From
-    the frame that is met by ``silence`` on, nothing whose path matches is sent on the socket for
-    so many seconds of the exchange's time, and is lost.
+    A frame has the path ``stream/CHANNEL/SYMBOL``, in the exchange's own names. Paths without a
+    symbol are ``stream/reply/`` (answers to the client), ``stream/status/``, ``stream/heartbeat/``
+    and ``stream/pong/``. ``frame`` is the effect: ``lose`` leaves it out, ``twice`` repeats it,
+    ``swap`` sends it after the next one of its channel and symbol, ``checksum`` makes its checksum
+    wrong, ``stray`` adds a level that crosses the book, ``garbage`` sends invalid JSON and an
+    unknown message before it, ``cut`` drops the socket instead. ``flood`` is the number of further
+    valid updates that follow it at once. After a frame with ``silence``, matching frames are lost
+    for so many seconds of the exchange's time.
 
     Raises ValueError when a value makes no sense.
     """
@@ -99,9 +97,9 @@ class Fault:
     def parse(cls, text: str) -> Fault:
         """Read ``EXCHANGE:PATH:EFFECT,EFFECT...``.
 
-        An effect is ``name=value``, or a bare ``hang``, ``drop``, or what ``body`` and ``frame``
-        may be: ``binance:*/ticker*:status=429,retry_after=2,times=3``,
-        ``kraken:stream/book/*:lose,every=100``. Raises ValueError when it cannot be read.
+        An effect is ``name=value``, or only ``hang``, ``drop``, or a value of ``body`` or
+        ``frame``: ``binance:*/ticker*:status=429,retry_after=2,times=3``,
+        ``kraken:stream/book/*:lose,every=100``. Raises ValueError if it is invalid.
         """
         exchange, first, rest = text.partition(":")
         path, second, effects = rest.rpartition(":")

@@ -1,4 +1,4 @@
-"""What the simulated exchanges were asked."""
+"""The log of requests to the simulated exchanges."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Request:
 class Socket:
     """One WebSocket that a client opened.
 
-    ``opened`` is the exchange's time, Unix milliseconds. ``subscriptions`` are those held now, or
-    held last, as ``channel/symbol`` in the exchange's own names; ``received`` is what the client
-    sent, ``sent`` the number of frames that it was sent.
+    ``opened`` is the exchange's time in Unix milliseconds. ``subscriptions`` are the current or
+    last ones, as ``channel/symbol`` in the exchange's own names. ``received`` has the client's
+    messages, and ``sent`` is the number of frames sent to it.
     """
 
     exchange: str

@@ -33,25 +33,24 @@ DIALECTS: dict[str, Dialect] = {
 }
 HEADER = "X-Marketdata-Simulated"
 PLAYS_HEADER = "X-Marketdata-Plays"
-"""Tells one simulated history from another: two servers that say the same give the same candles."""
+"""Identifies a simulated history: servers with the same value have the same candles."""
 
 _CONTROL = "/_sim"
 _HTML = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
 _NO_FAULT = Fault()
 _fault: ContextVar[Fault] = ContextVar("fault", default=_NO_FAULT)
-"""What the request of the running task meets."""
+"""The faults of the running task's request."""
 _record: ContextVar[Request] = ContextVar("record")
-"""What is written down of the request of the running task."""
+"""The log entry of the running task's request."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Server:
-    """Serves ``venues`` on one port, and what ``films`` hold; ``log`` is where requests go.
+    """Serves ``venues`` and ``films`` on one port, and notes requests in ``log``.
 
-    ``sockets`` is what is sent on sockets. ``films`` are recordings by exchange: if there are
-    any, no other exchange is served, and if there are several, paths begin with an exchange's
-    name.
+    ``sockets`` sends frames. ``films`` are recordings by exchange: with any, no other exchange is
+    served, and with several, paths begin with an exchange's name.
     """
 
     def __init__(
@@ -99,7 +98,7 @@ class Server:
         )
 
     def prefix(self, name: str) -> str:
-        """Return what the paths of an exchange begin with."""
+        """Return the prefix of an exchange's paths."""
         return f"/{name}" if len(self._films) > 1 else ""
 
     async def start(self, host: str, port: int) -> str:
@@ -148,7 +147,7 @@ class Server:
     async def _mark(self, _request: web.Request, response: web.StreamResponse) -> None:
         response.headers[HEADER] = "1"
         response.headers[PLAYS_HEADER] = self._plays
-        # Clients tell by it whether a candle is over, so it has to be the exchange's time.
+        # Clients use it to decide whether a candle is closed, so it must be the exchange's time.
         response.headers["Date"] = formatdate(self._clock.now() / 1000, usegmt=True)
 
     def _weigh(self, name: str, weight: int) -> int:

@@ -24,10 +24,10 @@ OFFLINE = keyword(
 
 
 def doctor(context: typer.Context, *, offline: bool, **said: Any) -> Callable[[], int]:
-    """Check this machine, the settings and the way to the exchanges.
+    """Check this machine, the settings and the connection to the exchanges.
 
-    A line for each thing, with what to do where it is not in order. Ends with 1 where something
-    failed; warnings are for you to judge. A server has more to check: `marketdata mcp doctor`.
+    Each check is one line, with advice if something is wrong. The exit code is 1 if a check failed.
+    `marketdata mcp doctor` checks a server as well.
     """
     options = (context.obj or Common()).then(Common(**said))
     as_json = options.form_of((Format.TABLE, Format.JSON)) is Format.JSON

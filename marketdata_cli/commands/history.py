@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 ABOUT = """Stored candles: download, list, verify, repair, export, remove.
 
-Closed bars are kept in MARKETDATA_STORE by `download`, and by `candles` with a range, and are
-never fetched twice.
+`download`, and `candles` with a range, store closed candles in MARKETDATA_STORE. Stored candles
+are not requested again.
 """
 
 EXAMPLES = (

@@ -11,8 +11,8 @@ from marketdata_cli.options import Common
 
 ABOUT = """Serve agents over the Model Context Protocol, on pipes or over HTTP.
 
-What follows is for the server: `marketdata mcp --help` shows its options, and its commands access,
-doctor and install. `marketdata-mcp` is the same program.
+The rest of the command line is for the server: `marketdata mcp --help` shows its options and its
+commands access, doctor and install. `marketdata-mcp` is the same program.
 """
 EXAMPLES = ("mcp", "mcp --sim", "mcp install claude-code", "mcp --http 127.0.0.1:8000")
 

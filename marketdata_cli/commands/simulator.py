@@ -71,8 +71,8 @@ def simulator(
 ) -> Callable[[], int]:
     """Serve the simulated exchange on a port until Ctrl-C.
 
-    It speaks the wire formats of binance, kraken, coinbaseexchange and okx, over HTTP and
-    WebSockets. Prints its address and the variable that sends this library there.
+    It has the formats of binance, kraken, coinbaseexchange and okx, over HTTP and WebSockets. It
+    prints its address, and the variable with which this library uses it.
     """
     if not 0 <= port <= 65_535:
         raise InvalidParameterError(f"sim: --port is from 0 to 65535; was {port}.")

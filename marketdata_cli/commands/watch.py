@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 ABOUT = """Live data: tickers, quotes, order books, trades and candles as they change.
 
-A picture that is kept up to date on a terminal, a line a record elsewhere; until Ctrl-C.
+A terminal shows tables and charts that are updated; elsewhere each record is one line. Ctrl-C ends
+it.
 """
 
 EXAMPLES = (

@@ -52,10 +52,9 @@ def doctor(
     offline: Annotated[bool, typer.Option("--offline", help="Ask no exchange.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check a setup: a line for each thing, with what to do where it is not in order.
+    """Check a setup, with one line for each check and advice if something is wrong.
 
-    Takes the options that the server is to have. Ends with 1 where something failed; warnings are
-    for you to judge.
+    It takes the options of the server. The exit code is 1 if a check failed.
     """
     setup = Setup(
         address=_listening(http),

@@ -136,7 +136,9 @@ def _program() -> tuple[str, ...]:
     if started.name == "__main__.py":
         return (sys.executable, "-m", "marketdata_mcp")
     # On Windows, the file has an ending that was not typed.
-    return (shutil.which(str(started.absolute())) or str(started.absolute()),)
+    program = shutil.which(str(started.absolute())) or str(started.absolute())
+    # Under its other names, `marketdata` and `ccxt-marketdata`, the program has other commands.
+    return (program,) if started.stem == PROGRAM else (program, "mcp")
 
 
 def _options(exchange: str | None, sim: bool) -> list[str]:

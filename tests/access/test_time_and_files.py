@@ -9,9 +9,10 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from access_doors import finish
@@ -22,6 +23,7 @@ from inside.requests import Budget
 from redis_server import RedisServer
 
 from marketdata import AsyncClient
+from marketdata._requests.avoided import Avoided
 from marketdata_mcp.service.access.accounts import (
     MINUTE,
     WEEK,
@@ -215,22 +217,36 @@ def _umask(mask: int) -> Iterator[None]:
         os.umask(before)
 
 
-def test_homes_and_secrets_are_their_user_s_alone_whatever_the_umask(tmp_path: Path) -> None:
-    home = tmp_path / "made" / "home"
-
-    async def work() -> None:
-        store = SqliteStore(home / "access.sqlite")
-        await store.add_account(ALICE)
-        async with AsyncClient(sim=True, home=home) as client:
-            await client.ticker("BTC/USDT")
-        await store.close()
-
-    with _umask(0):
-        finish(work())
-    for folder in (home, home.parent):
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+async def _accounts(home: Path) -> None:
+    store = SqliteStore(home / "access.sqlite")
+    await store.add_account(ALICE)
+    async with AsyncClient(sim=True, home=home) as client:
+        await client.ticker("BTC/USDT")
+    await store.close()
     assert stat.S_IMODE((home / "access.sqlite").stat().st_mode) == 0o600
     assert [one.name for one in home.rglob("*") if one.stat().st_mode & 0o022] == []
+
+
+async def _candles(home: Path) -> None:
+    async with AsyncClient(sim=True, home=home) as client:
+        await client.candles("BTC/USDT", start="2025-01-01", end="2025-01-01T00:10")
+    assert (home / "candles").is_dir()
+
+
+async def _failing(home: Path) -> None:
+    Avoided(home / "failing").note("binance", 10)
+
+
+@pytest.mark.parametrize("write", [_accounts, _candles, _failing])
+@pytest.mark.parametrize("mask", [0, 0o022])
+def test_whoever_makes_a_home_makes_it_for_its_user_alone_whatever_the_umask(
+    write: Callable[[Path], Coroutine[Any, Any, None]], mask: int, tmp_path: Path
+) -> None:
+    home = tmp_path / "made" / "home"
+    with _umask(mask):
+        finish(write(home))
+    for folder in (home, home.parent, *(one for one in home.iterdir() if one.is_dir())):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
 # ---------------------------------------------------------------------- Redis

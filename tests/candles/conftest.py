@@ -17,7 +17,7 @@ from .world import Exchange, World
 
 @pytest.fixture(autouse=True)
 def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An environment without settings of ours, and a home of the test's own."""
+    """An environment without our settings, and a separate home for the test."""
     for name in list(os.environ):
         if name.startswith(("MARKETDATA_", "AWS_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -47,7 +47,7 @@ def wire(_wire: Wire) -> Wire:
 
 @pytest.fixture
 def set_up(wire: Wire, tmp_path: Path) -> Iterator[Set]:
-    """What gives a client of an exchange, or of one in a world, at its time."""
+    """Makes a client of an exchange, or of one in a world, at its time."""
     with ExitStack() as stack:
 
         def set_up(of: Exchange | World) -> Setting:

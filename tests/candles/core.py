@@ -25,7 +25,7 @@ from .world import DAY, PAIR, SECOND, Exchange, World
 
 
 class Puzzle(NamedTuple):
-    """A range of a timeframe, and the pages in which an exchange tells of it."""
+    """A range of a timeframe, and the exchange's pages of it."""
 
     world: World
     timeframe: str

@@ -83,7 +83,7 @@ def cut_at_end(patch: Patch) -> None:
 
 
 def limit_counts_places(patch: Patch) -> None:
-    """``limit`` reaches back so many places, with candles or without."""
+    """``limit`` counts places, with or without candles."""
 
     async def last(source: Any, limit: int, end: int | None) -> Any:
         found = await asked(source, limit, end)
@@ -108,7 +108,7 @@ def gap_named_twice(patch: Patch) -> None:
 
 
 def answer_by_the_store(patch: Patch) -> None:
-    """Of what is stored, the last candle is missing."""
+    """The last stored candle is missing."""
     covered = series.NativeSeries._covered
 
     async def remembering(self: Any) -> Any:

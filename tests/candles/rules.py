@@ -69,7 +69,7 @@ class Given:
 
     @classmethod
     def made(cls, columns: Any, gaps: list[Gap], *, is_open: bool) -> Given:
-        """Make an answer of what the core gives."""
+        """Make an answer from the result of the core."""
         candles = _candles(columns)
         flags = [False] * (len(candles) - is_open) + [True] * is_open
         return cls(candles, gaps, [], is_open, flags, None, {})

@@ -40,11 +40,11 @@ OFFERED = {
 }
 
 MOST_REQUESTS = 100
-"""What any question in these worlds takes at most: a few pages, and a few looks at other pairs."""
+"""The maximum requests of any call in these worlds: some pages, and some for other pairs."""
 
 
 def run(sequence: Sequence, wire: Wire) -> None:
-    """Do what a sequence says, from an empty store on; a broken rule raises `RuleError`."""
+    """Run a sequence, starting with an empty store; a broken rule raises `RuleError`."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         session = _Session(sequence, wire, Path(home))
         with time_machine.travel(session.ours / 1000, tick=False) as travel, session.client():
@@ -319,7 +319,7 @@ def _row(row: list[str]) -> Candle:
 
 
 def is_known(world: World, timeframe: str) -> bool:
-    """Return whether candles open where they do on the real exchange."""
+    """Return whether candles open like those of the real exchange."""
     return timeframe[-1] in "mh" or world.days == KNOWN[world.form]
 
 
@@ -337,7 +337,7 @@ def tightness(world: World, timeframe: str) -> str:
 
 
 def length_of(timeframe: str) -> int:
-    """Return a length that divides another where candles can be made of such: months by days."""
+    """Return a timeframe that divides another one, such as days for months."""
     months = {"M": 1, "y": 12}.get(timeframe[-1])
     if months is None:
         return length(timeframe)

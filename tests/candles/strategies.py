@@ -20,7 +20,7 @@ TIMEFRAMES = {
     ("binance", 6 * HOUR): ("1d", "1w", "1M", "2d", "2w", "3M"),
     ("htx", 6 * HOUR): ("1d", "1w", "1M", "2d", "2w", "3M"),
 }
-"""Those that are asked for, by the form of the exchange and its unit of trading."""
+"""The requested timeframes, by the exchange's format and its unit of trading."""
 
 OWN = ("1m", "5m", "15m", "1h", "4h", "1d", "1w", "1M")
 
@@ -52,7 +52,7 @@ class Advance(NamedTuple):
 
 
 class Revise(NamedTuple):
-    """Have the exchange revise what was traded so many trades ago."""
+    """Let the exchange revise a past trade."""
 
     back: int
 
@@ -62,14 +62,14 @@ class Arrive(NamedTuple):
 
 
 class LookAfter(NamedTuple):
-    """Verify, list, export and repair what is stored."""
+    """Verify, list, export and repair stored candles."""
 
 
 Step = Ask | Download | Advance | Revise | Arrive | LookAfter
 
 
 class Sequence(NamedTuple):
-    """A world and what is done in it."""
+    """A world and the steps in it."""
 
     world: World
     steps: list[Step]

@@ -74,7 +74,7 @@ def test_contradicting_pages_give_a_candle_or_an_explained_gap(set_up: Set) -> N
 
 @pytest.mark.parametrize("left", [1, 2_500, 7_500])
 def test_a_minute_that_ends_during_the_requests(set_up: Set, left: int) -> None:
-    """``left`` is what is left of the minute, of which a second passes with each request."""
+    """``left`` is the rest of the minute; a second passes with each request."""
     now = MORNING + 19_000 * MINUTE - left
     setting = set_up(replace(MINUTES, units=19_100, now=now, tick=SECOND))
 

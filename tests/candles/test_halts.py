@@ -61,7 +61,7 @@ def test_a_halt_of_months_has_a_cause_in_long_candles(
 
 
 def test_the_cause_of_a_gap_does_not_depend_on_the_arguments(set_up: Set) -> None:
-    """One gap that is more than a page long, and an outage that goes on."""
+    """A gap longer than a page, and an outage that has not ended."""
     world = replace(RESUMED, outages=((2_600, 1_000),), now=ms("2024-01-01") + 2_650 * HOUR)
     setting = set_up(world)
 

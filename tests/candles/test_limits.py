@@ -152,7 +152,7 @@ def test_a_limit_that_reaches_before_1970_is_one_gap_up_to_the_listing(
 def test_a_place_whose_candle_opens_after_the_end_is_no_gap(
     set_up: Set, question: dict[str, Any]
 ) -> None:
-    """The second candle opens a second before the end of its place, behind the end asked for."""
+    """The second candle opens one second before the end of its place, after the requested end."""
     times = [MORNING, *(MORNING + at * 4 * HOUR for at in range(2, 9))]
     odd = MORNING + 8 * HOUR - 1_000
     candles = [candle(at) for at in sorted([*times, odd])]

@@ -31,7 +31,7 @@ AVAILABLE_PROVIDERS["independent"] = AVAILABLE_PROVIDERS["hypothesis"]
 
 
 def explore(body: Callable[[T], None], drawn: st.SearchStrategy[T], count: int, base: int) -> None:
-    """Do something with so many values, which follow from a base seed."""
+    """Run a function with a number of values, which follow from a base seed."""
 
     def work(value: T) -> None:
         note(f"MODEL_SEED={base}")

@@ -38,7 +38,7 @@ ALLOWED = {
     ("marketdata_mcp/app.py", "3600000"): "for how long a list of tools may be kept",
     ("marketdata_mcp/charts/picture.py", "60000"): "bytes of a picture",
 }
-"""What is found elsewhere all the same: where, what, and what it is."""
+"""Allowed findings in other modules: the module, the code, and the reason."""
 
 
 def lengths(tree: ast.AST) -> Iterator[str]:
@@ -72,7 +72,7 @@ def lengths(tree: ast.AST) -> Iterator[str]:
 
 
 def _bare(node: ast.expr) -> Iterator[ast.expr]:
-    """Yield a name, or that of what is called, as it stands by itself in a comparison."""
+    """Yield a name, or the name of a call, that is an operand of a comparison."""
     match node:
         case ast.Name():
             yield node

@@ -56,7 +56,7 @@ def at(hour: int) -> int:
 
 
 def there(setting: Setting, start: int, end: int) -> list[Candle]:
-    """List what both pairs have of a range, the older one up to the first of the present."""
+    """List the candles of both names in a range, the former one's up to the new one's first."""
     older, present = (setting.exchange.candles(pair, "1h") for pair in (OLDER, PRESENT))
     both = [*(one for one in older if one.time < present[0].time), *present]
     return [one for one in both if at(start) <= one.time < at(end)]

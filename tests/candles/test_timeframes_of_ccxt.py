@@ -61,7 +61,7 @@ def of_name(name: str) -> Length:
 
 
 def of_text(text: str, unit_of_numbers: int) -> Length | None:
-    """Return the length that an exchange is asked for; None where a text says none."""
+    """Return the requested length in a text; None if it has none."""
     text = text.removesuffix("utc")
     if text.isdigit():
         return ("seconds", int(text) * unit_of_numbers)
@@ -88,7 +88,7 @@ def _length(count: int, unit: str) -> Length:
 
 
 def texts(timeframe: str, requests: Mapping[str, tuple[dict[str, str], ...]]) -> set[str]:
-    """Choose what in the requests for a timeframe can say its length.
+    """Choose the parts of the requests for a timeframe that can contain its length.
 
     It is not in those for all timeframes, nor does it change with the start; a number and a unit
     in different places belong together.
@@ -109,7 +109,7 @@ def texts(timeframe: str, requests: Mapping[str, tuple[dict[str, str], ...]]) ->
 
 
 def _parts(url: str, body: Any) -> dict[str, str]:
-    """Return all parts of a request, by where they are."""
+    """Return all parts of a request by position."""
     address = urlsplit(url)
     steps = enumerate(re.split("[/:]", address.path))
     parts = {f"path {at}": step for at, step in steps} | dict(parse_qsl(address.query))
@@ -130,7 +130,7 @@ def _flat(name: str, value: Any) -> Iterable[tuple[str, str]]:
 
 
 async def _requests(exchange: str, timeframes: Iterable[str]) -> dict[str, Any]:
-    """Return what an exchange is asked for, by timeframe: two requests, or why there is none."""
+    """Return the requests to an exchange by timeframe: two of them, or why there is none."""
     of_ccxt = importlib.import_module(f"ccxt.async_support.{exchange}")
     api = getattr(of_ccxt, exchange)({"timeout_on_exit": 0})
 
@@ -194,7 +194,7 @@ def _page_size(api: Any, timeframe: str) -> int:
 
 @functools.cache
 def _all_requests() -> dict[str, dict[str, Any]]:
-    """Return what each exchange would be asked for, for the timeframes that are offered and not."""
+    """Return the requests to each exchange, for the offered timeframes and the others."""
 
     async def work() -> dict[str, dict[str, Any]]:
         with md.Client(sim=False) as client:
@@ -210,7 +210,7 @@ def _all_requests() -> dict[str, dict[str, Any]]:
 
 
 def _wrong(exchange: str, timeframe: str) -> object:
-    """Return what a timeframe asks for instead of its own length; None where it is that."""
+    """Return the requested length if it differs from the timeframe's own; else None."""
     requests = _all_requests()[exchange]
     if isinstance(requests[timeframe], Exception):
         return requests[timeframe]
@@ -236,7 +236,7 @@ def test_ccxt_requests_the_timeframe(isolated: Any) -> None:
 
 
 def _times(parts: Mapping[str, str]) -> set[int]:
-    """List what can be times in a request, in Unix milliseconds."""
+    """List possible times in a request, in Unix milliseconds."""
     numbers = {int(text) for text in parts.values() if re.fullmatch(r"1[67]\d{8}(\d{3})?", text)}
     texts = {text for text in parts.values() if re.match(r"20\d\d-\d\d-\d\dT", text)}
     moments = {round(datetime.fromisoformat(text).timestamp() * 1000) for text in texts}
@@ -258,7 +258,7 @@ def test_no_candle_is_left_out_at_the_start_of_a_request(isolated: Any) -> None:
 
 
 def test_a_page_requests_as_many_candles_as_it_holds(isolated: Any) -> None:
-    """What is behind a shorter range would seem to be empty."""
+    """Candles after a shorter range would seem to be missing."""
     start, now = STARTS[-1], round(time.time() * 1000)
     short = dict[tuple[str, str], list[int]]()
     for exchange, requests in _all_requests().items():

@@ -29,7 +29,7 @@ class Question(NamedTuple):
 
 
 class Clock(NamedTuple):
-    """What clocks show when an answer is given."""
+    """The clocks at the time of an answer."""
 
     date: int
     """The exchange's ``Date``, in milliseconds, of whole seconds."""
@@ -57,7 +57,7 @@ class Calendar:
         return self.openings(place + 1, place + self.span)[0]
 
     def before(self, place: int, count: int) -> list[int]:
-        """List so many places before one."""
+        """List a number of places before one."""
         return list(self.openings(place - (count + 2) * self.span, place))[-count:]
 
 
@@ -114,7 +114,7 @@ def resampled(timeframe: str, parts: Iterable[Candle]) -> list[Candle]:
 
 @dataclass
 class Memory:
-    """What a client has been told of the pair, by timeframe: what it may have stored."""
+    """The candles that a client has received of the pair, by timeframe, and may have stored."""
 
     told: dict[str, dict[int, Candle]] = field(default_factory=dict)
     """Closed candles, as they were last sent."""
@@ -125,7 +125,7 @@ class Memory:
     said whether a request covers that."""
 
     def hear(self, exchange: Exchange, answers: Iterable[Sent]) -> None:
-        """Remember what came in some answers."""
+        """Note the content of responses."""
         for sent in answers:
             pair, timeframe, candles, now = sent[:4]
             if pair == PAIR:

@@ -35,10 +35,10 @@ class Sent(NamedTuple):
     timeframe: str
     candles: list[Candle]
     now: int
-    """When it was given, by what had happened on the exchange."""
+    """The time of the response on the exchange."""
     start: int | None = None
     limit: int = 0
-    """From when on, and how many were asked for."""
+    """The requested start and number."""
 
 
 class Wire:
@@ -52,7 +52,7 @@ class Wire:
         self.is_dated = True
         """Whether answers have a ``Date``."""
         self.answers = dict(_ANSWERS)
-        """What gives the answer to each path."""
+        """The handler of each path."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self._lock = threading.Lock()

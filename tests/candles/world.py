@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 PAIR, OTHERS = "SOL/USDT", ("BTC/USDT", "ETH/USDT")
-"""The pair that questions are about, and those that tell whether the exchange worked."""
+"""The requested pair, and the most traded pairs, which show outages."""
 
 
 class Candle(NamedTuple):
@@ -111,7 +111,7 @@ class Odd:
 
 @dataclass(frozen=True)
 class Late:
-    """The newest candles but so many of a timeframe, which are not there before they arrive."""
+    """A number of newest candles of a timeframe that arrive late."""
 
     timeframe: str
     newer: int
@@ -120,7 +120,7 @@ class Late:
 
 @dataclass(frozen=True)
 class Unsound:
-    """A closed candle of a timeframe, so many before the newest, whose numbers cannot be."""
+    """A closed candle of a timeframe with invalid numbers, counted back from the newest."""
 
     timeframe: str
     newer: int
@@ -130,7 +130,7 @@ class Unsound:
 
 @dataclass(frozen=True)
 class World:
-    """What an exchange is like, and what happens on it: all of it follows from these values."""
+    """An exchange and its events, which all follow from these values."""
 
     begin: int
     """A midnight. Trading happens in units from here on, at most once in each."""
@@ -148,20 +148,20 @@ class World:
     outages: tuple[tuple[int, int], ...] = ()
     """The same of times in which nothing was."""
     quiet: float = 0.0
-    """How often nobody trades in a unit."""
+    """The probability of a unit without trades."""
     flat: bool = False
-    """Whether there is a candle, without volume, of a time in which nobody traded."""
+    """Whether times without trades have candles with volume 0."""
     days: Days = Days()
     date: int = 0
-    """How far ``Date`` is ahead of what has happened."""
+    """The difference of the ``Date`` header from the world's time."""
     ours: int = 0
-    """How far our clock is ahead of what has happened."""
+    """The difference of our clock from the world's time."""
     tick: int = 0
     """How much time passes with each request."""
     odd: tuple[Odd, ...] = ()
     late: Late | None = None
     short: float = 0.0
-    """How often an answer holds fewer candles than there are and were asked for."""
+    """The probability of a page with fewer candles than requested and available."""
     doubled: float = 0.0
     """How often the first or the last candle of an answer comes twice."""
     unsound: Unsound | None = None
@@ -174,7 +174,7 @@ class Exchange:
     world: World
     now: int = field(init=False)
     revised: dict[int, float] = field(default_factory=dict)
-    """What was added to the volume of trades, by their time."""
+    """The revisions of the volume of trades, by their time."""
     arrived: bool = False
 
     def __post_init__(self) -> None:
@@ -190,9 +190,8 @@ class Exchange:
         moments = (0, world.unit // 2, world.unit - 1 if world.date <= 0 else 0)
         found = []
 
-        def trade(at: int) -> None:
+        def trade(at: int, move: float, wick: float, size: float) -> None:
             nonlocal price
-            move, wick, size = (chance.random() for _ in range(3))
             last, price = price, max(80, price + int(move * 9) - 4)
             high, low = max(last, price) + int(wick * 3), min(last, price) - int(wick * 3)
             volume = (1 + int(size * 80)) / 8
@@ -203,7 +202,7 @@ class Exchange:
             )
 
         for unit in range(world.units):
-            moment, wanted = chance.random(), chance.random()
+            moment, move, wick, size, wanted = (chance.random() for _ in range(5))
             if not self._is_open(pair, unit):
                 continue
             is_traded = wanted >= (world.quiet if pair == PAIR else 0.0) or unit == world.listed
@@ -211,11 +210,11 @@ class Exchange:
             if not is_traded:
                 found.append(Candle(at, *(price / 8,) * 4, 0.0, 0))
                 continue
-            trade(at + moments[int(moment * 3)])
+            trade(at + moments[int(moment * 3)], move, wick, size)
             if world.tick and world.date <= 0 and moment < 2 / 3:
                 # A unit may end while it is asked for: what it was a moment before is not final.
                 for early in (900, 500, 200, 1):
-                    trade(at + world.unit - early)
+                    trade(at + world.unit - early, size, move, wick)
         return found
 
     def _is_open(self, pair: str, unit: int) -> bool:
@@ -258,7 +257,7 @@ class Exchange:
 
     _made: dict[object, list[Candle]] = field(default_factory=dict, repr=False)
     _over: dict[object, list[Candle | None]] = field(default_factory=dict, repr=False)
-    """What was made of the openings of a timeframe but the last, in order; None: no candle."""
+    """The candles of a timeframe except the last, in order; None for a missing one."""
 
     def _opened(self, timeframe: str) -> list[int]:
         world = self.world
@@ -305,7 +304,7 @@ class Exchange:
         return times[at] if 0 < at < len(times) - 1 else None
 
     def revise(self, back: int) -> None:
-        """Change what was traded so many trades ago."""
+        """Revise a past trade, counted back from the newest."""
         traded = [one.time for one in self._known_trading(PAIR) if one.volume]
         traded = [time for time in traded if time <= self.now]
         if back < len(traded):

@@ -16,7 +16,7 @@ _PART = re.compile(r"\x1b\[([?0-9;]*)([A-Za-z])|(\r)|(\n)|([^\x1b\r\n]+)")
 
 
 class Picture:
-    """What a terminal shows: the codes that this program sends, and no others."""
+    """The screen of a terminal that supports only the codes of this program."""
 
     def __init__(self):
         self.rows = {}
@@ -24,7 +24,7 @@ class Picture:
         self.is_alternate = False
         self.shows_cursor = True
         self._behind = ({}, 0, 0)
-        """What is shown again, and where the cursor is, when the alternate screen goes."""
+        """The content and the cursor that are restored when the alternate screen ends."""
         self._unread = ""
 
     def feed(self, text):
@@ -77,7 +77,7 @@ class Picture:
 
 
 class LiveTerminal:
-    """A process on a terminal of its own."""
+    """A process on a separate terminal."""
 
     def __init__(self, line, env, columns=80, rows=24):
         self.ours, self._theirs = pty.openpty()
@@ -114,7 +114,7 @@ class LiveTerminal:
         os.write(self.ours, text.encode())
 
     def until(self, wanted):
-        """Wait until the picture is as wanted, and give its lines."""
+        """Wait until the picture meets a condition, and return its lines."""
         until(
             lambda: wanted(self.picture.lines),
             what=lambda: "\n".join(self.picture.lines),
@@ -123,7 +123,7 @@ class LiveTerminal:
         return self.picture.lines
 
     def end(self):
-        """Wait for the end, and give the exit code."""
+        """Wait for the end, and return the exit code."""
         code = self.process.wait(timeout=30)
         os.close(self._theirs)
         self._theirs = None

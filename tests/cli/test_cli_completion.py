@@ -10,7 +10,7 @@ from marketdata.operations import HISTORY, OPERATIONS
 
 @pytest.fixture
 def complete(command, asking):
-    """What zsh is offered for a line that ends here."""
+    """Return the completions in zsh for a line."""
 
     def offers(line):
         done = command(

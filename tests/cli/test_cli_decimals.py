@@ -36,7 +36,7 @@ def exactly(here, monkeypatch):
 
 
 def fractions(value):
-    """Return what is written as a number with a point, and is no time of ours."""
+    """Return the numbers with a point, except our own times."""
     match value:
         case dict():
             return [

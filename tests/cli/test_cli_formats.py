@@ -36,7 +36,7 @@ QUESTIONS = {
 
 @pytest.fixture
 def ask(here, monkeypatch):
-    """Ask in a format: what was written, and the answer of the library that it was made from."""
+    """Run a command with a format; return its output, and the library's answer."""
 
     def question(operation, form):
         answers = []

@@ -17,7 +17,7 @@ DOWNLOAD = ("history", "download", "BTC/USDT", *DAY, "-t", "5m")
 
 @pytest.fixture
 def asked(sim):
-    """The pages of candles that the exchange was asked for since the test began."""
+    """The requested pages of candles since the test began."""
     sim.faults.clear()
     sim.forget()
     yield lambda: [one for one in sim.requests if "candles" in one.path or "klines" in one.path]
@@ -26,7 +26,7 @@ def asked(sim):
 
 @pytest.fixture
 def store(asking):
-    """Where the candles are."""
+    """The folder of the candles."""
     return Path(asking["MARKETDATA_HOME"], "candles")
 
 

@@ -28,7 +28,7 @@ ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 @pytest.fixture
 def asked(sim):
-    """Where the pages begin that binance was asked for since the test began, in Unix ms."""
+    """The starts of the pages requested from binance since the test began, in Unix ms."""
     sim.faults.clear()
     sim.forget()
     yield lambda: [int(one.query["startTime"]) for one in sim.requests if "klines" in one.path]
@@ -48,7 +48,7 @@ def stored(asking):
 
 
 class Terminal:
-    """A process on a terminal of its own, or with only some of its streams on one."""
+    """A process with all or some of its streams on a separate terminal."""
 
     def __init__(self, line, env, columns=80, **streams):
         self.ours, theirs = pty.openpty()
@@ -74,7 +74,7 @@ class Terminal:
         os.write(self.ours, text.encode())
 
     def end(self):
-        """Wait for the end: the exit code, what was shown, what was written elsewhere."""
+        """Wait for the end; return the exit code, the screen, and the other output."""
         out, _ = self.process.communicate(timeout=60)
         joined(self._reader)
         shown = ESCAPE.sub("", self.shown.decode()).replace("\r\n", "\n")
@@ -102,7 +102,7 @@ def terminal(asking, interruptible):
 
 
 def hanging_half_way(sim):
-    """Have the exchange answer some pages and leave the others waiting."""
+    """Let the exchange answer some pages and hang on the others."""
     sim.faults.add("binance:*/klines:after=8,hang")
 
 
@@ -198,7 +198,7 @@ def test_an_export_to_standard_output(asked, terminal, here, asking, program):
 
 
 def test_the_simulator_in_the_process_and_on_a_port(environment, program, command):
-    """Both play the same, so what one was asked for the other need not be."""
+    """Both replay the same, so candles of one need not be requested from the other."""
     environment["MARKETDATA_SIM_NOW"] = "2025-06-15T12:00Z"
     line = ("history", "download", "BTC/USDT", "--start", "2025-06-14", "--end", "2025-06-15", "-q")
     done = command("--sim", *line, env=environment)

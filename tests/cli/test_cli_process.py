@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals"
 
 @pytest.fixture
 def started(interruptible):
-    """Start the installed command; what is still running at the end is killed."""
+    """Start the installed command; it is killed at the end if it still runs."""
     running = []
 
     def start(*arguments, **options):

@@ -22,7 +22,7 @@ TYPED_OTHERWISE = {"path", "seconds"}
 
 @pytest.fixture(scope="module")
 def live():
-    """A simulated exchange of our own: its clock goes on as soon as somebody watches."""
+    """A separate simulated exchange, whose clock runs as soon as there is a subscription."""
     with SimulatedExchange(seed=5, now=1_750_000_000_000, frozen=True) as started:
         over = threading.Event()
 

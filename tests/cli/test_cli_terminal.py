@@ -16,7 +16,7 @@ ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 @pytest.fixture
 def on_terminal(program):
-    """Run the installed command on a terminal of a width; what it shows."""
+    """Run the installed command on a terminal with a width; return the screen."""
 
     def run(*arguments, env, columns=80):
         ours, theirs = pty.openpty()

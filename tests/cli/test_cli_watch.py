@@ -22,14 +22,14 @@ HEAVY = {"ccxt", "rich", "aiohttp", "mcp", "pandas", "deltalake", "pyarrow", "sq
 
 @pytest.fixture(scope="module")
 def live():
-    """A simulated exchange of our own: its clock only moves when it is told to."""
+    """A separate simulated exchange, whose clock moves only with `advance`."""
     with SimulatedExchange(seed=5, now=1_750_000_000_000, frozen=True) as started:
         yield started
 
 
 @pytest.fixture
 def watching(here, live, monkeypatch):
-    """Run a command line while the exchange's clock goes on, faster than real time.
+    """Run a command line while the exchange's clock runs, faster than real time.
 
     It begins to when there are so many subscriptions.
     """

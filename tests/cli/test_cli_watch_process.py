@@ -21,14 +21,14 @@ SUMMARY = re.compile(r"(\w+ \S+ [\w ]+): (\d+) messages?, (\d+) updates?, (\d+) 
 
 @pytest.fixture
 def live():
-    """A simulated exchange whose clock goes on, faster than real time, once it is set going."""
+    """A simulated exchange whose clock runs, faster than real time, once it is started."""
     with SimulatedExchange(seed=5, now=1_750_000_000_000, frozen=True) as started:
         yield started
 
 
 @pytest.fixture
 def going(live):
-    """Have the clock go on from now on; calling what it gives stops it."""
+    """Start the clock; the returned function stops it."""
     over = threading.Event()
 
     def tick():
@@ -88,7 +88,7 @@ def started(env, interruptible):
 
 
 def subscribed(live, count):
-    """Wait until there are so many subscriptions."""
+    """Wait until there is a number of subscriptions."""
     until(lambda: sum(len(one.subscriptions) for one in live.sockets if not one.closed) >= count)
 
 

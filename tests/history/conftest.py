@@ -43,7 +43,7 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def _made() -> dict[str, SimulatedExchange]:
-    """What a file's tests have started, by what it plays: tapes take time to read."""
+    """The exchanges that a file's tests have started, by recording: tapes take time to read."""
     return {}
 
 
@@ -51,7 +51,7 @@ def _made() -> dict[str, SimulatedExchange]:
 def play(
     _made: dict[str, SimulatedExchange], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Play]:
-    """Starts exchanges that play so many minutes, but for gaps; see `minutes`.
+    """Starts exchanges that replay a number of minutes, except gaps; see `minutes`.
 
     ``others`` are more pairs and their gaps; ``now`` is where the clock stands, in minutes. Each
     test has servers, faults and requests of its own; what was read of tapes is shared.
@@ -106,7 +106,7 @@ def before() -> Iterator[Before]:
 
 @pytest.fixture
 def connect() -> Iterator[Connect]:
-    """Makes clients of what plays the exchanges at an address, and closes them at the end."""
+    """Makes clients of the exchanges at a URL, and closes them at the end."""
     made: list[md.Client] = []
 
     def connect(

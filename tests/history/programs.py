@@ -38,13 +38,13 @@ def running(
 
 
 def run(program: str, to: str, *arguments: str, **environment: str) -> str:
-    """Run a program to its end and give what it printed; it may not say anything on stderr."""
+    """Run a program to its end and return its output; it may not write to stderr."""
     with running(program, to, *arguments, **environment) as process:
         return ended(process)
 
 
 def ended(process: subprocess.Popen[str]) -> str:
-    """Wait for a program and give what it printed; it may not say anything on stderr."""
+    """Wait for a program and return its output; it may not write to stderr."""
     printed, errors = process.communicate(timeout=60)
     assert (process.returncode, said(errors)) == (0, "")
     return printed

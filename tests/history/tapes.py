@@ -28,7 +28,7 @@ Gap = tuple[int, int]
 
 
 def at(minute: int) -> datetime:
-    """The time so many minutes after the tapes begin."""
+    """The time a number of minutes after the start of the tapes."""
     return START + timedelta(minutes=minute)
 
 
@@ -66,7 +66,7 @@ def holes(missing: Iterable[md.Interval]) -> list[tuple[int, int, str | None]]:
 
 
 def pages(sim: SimulatedExchange, pair: str | None = None) -> int:
-    """How many pages of candles were asked for."""
+    """The number of requested pages of candles."""
     last_parts = {path.rpartition("/")[2].lstrip("*") for path in PATHS.values()}
     return sum(
         request.path.endswith(tuple(last_parts))
@@ -87,7 +87,7 @@ def live(table: str | Path) -> pa.Table:
 
 
 def opened(table: str | Path) -> list[int]:
-    """When the stored bars open, in minutes after START; twice what is there twice."""
+    """The open times of stored bars in minutes after START, with repeats."""
     found = live(table)
     times = found["time"].filter(pc.is_null(found["cause"])).cast(pa.timestamp("ms", "UTC"))
     begin = ms(0)

@@ -30,7 +30,7 @@ def at(hour: int) -> int:
 
 
 def stretches(places: list[Place]) -> list[Stretch]:
-    """Make what is stored of places: a stretch of each run of those that were requested."""
+    """Make the stored stretches of places, one for each run of requested ones."""
     found = []
     for asked, run in groupby(enumerate(places), key=lambda one: one[1] is not None):
         if not asked:
@@ -49,7 +49,7 @@ def stretches(places: list[Place]) -> list[Stretch]:
 
 
 def expected(places: list[Place], now: int) -> list[tuple[object, ...]]:
-    """Tell of each day, place by place: its state, its candles, and where which are missing."""
+    """Describe each day from its places: its state, its candles, and its gaps."""
     asked = [hour for hour, place in enumerate(places) if place is not None]
     told = []
     for day in range(asked[0] // 24, asked[-1] // 24 + 1):

@@ -65,7 +65,7 @@ def provable(sim: SimulatedExchange) -> list[int]:
 def check_the_rest(
     client: md.Client, sim: SimulatedExchange, store: Path, *, extra: int = 0
 ) -> list[int]:
-    """What is stored is right; only the rest is fetched; then there is none. Gives the first."""
+    """Check that stored bars are right and that only the rest is requested; return the stored."""
     [table] = tables(store)
     stored = opened(table)
     assert len(stored) == len(set(stored))
@@ -135,7 +135,7 @@ def hang_after(sim: SimulatedExchange, answered: int) -> None:
 
 
 def wait_for_all_answers(sim: SimulatedExchange, answered: int) -> None:
-    """Wait until all has been asked for that can be: whoever asks again has taken in an answer."""
+    """Wait until all possible requests are sent: a further one follows a response."""
     until(lambda: pages(sim) == answered + AT_ONCE)
 
 

@@ -182,7 +182,7 @@ def dask_folder(tmp_path: Path) -> Iterator[None]:
 
 @pytest.fixture
 def workers(dask_folder: None) -> Iterator[Any]:
-    """Three processes that do what a client of Dask's tells them."""
+    """Three worker processes of a Dask client."""
     from distributed import Client, LocalCluster
 
     with (

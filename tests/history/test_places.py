@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from built import NEEDS_OTHERS
@@ -35,7 +36,7 @@ def ask(client: md.Client, **more: object) -> list[tuple[object, ...]]:
 
 
 def in_the_way(folder: Path) -> Path:
-    """Put a file where a folder would have to be."""
+    """Put a file in the place of a folder."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.write_text("no folder")
     return folder
@@ -236,6 +237,26 @@ def test_a_removed_series_can_be_stored_again(
     assert ask(other) == minutes(0, 500)
     assert ask(client) == minutes(0, 500)
     assert [one.bars for one in client.history.list()] == [500]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="who may make links there is a setting")
+@pytest.mark.parametrize("kind", ["csv", "parquet", "feather"])
+def test_an_export_follows_no_link_that_somebody_put_in_its_folder(
+    kind: Literal["csv", "parquet", "feather"],
+    sim: SimulatedExchange,
+    connect: Connect,
+    tmp_path: Path,
+) -> None:
+    client = connect(sim)
+    ask(client)
+    folder, victim = tmp_path / "shared", tmp_path / "victim"
+    folder.mkdir()
+    victim.write_text("precious")
+    for name in (f"bars.{kind}", f".bars.{kind}.part"):
+        (folder / name).symlink_to(victim)
+    client.history.export(folder / f"bars.{kind}", "BTC/USDT", "1m")
+    assert victim.read_text() == "precious"
+    assert not (folder / f"bars.{kind}").is_symlink()
 
 
 # ---------------------------------------------------------------------------- names

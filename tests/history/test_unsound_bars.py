@@ -264,7 +264,7 @@ def test_repeated_bars_are_one_bar(gateway: Gateway, connect: Connect, isolated:
 
 
 def double(minute: int, times: int | None) -> Callable[[list[Any]], Any]:
-    """Send another version of a bar behind it."""
+    """Send another version of a bar after it."""
     left = times
 
     def change(sent: list[Any]) -> Any:
@@ -294,7 +294,7 @@ def test_two_versions_of_a_bar_are_a_gap_until_the_exchange_sends_one(
 
 
 def last_of_its_page(minute: int, change: Callable[[list[Any]], Any]) -> Callable[[Any], Any]:
-    """Change a bar where it is the last one of a page, not where it is the first one."""
+    """Change a bar at the end of a page, but not at the start of one."""
 
     def edit(sent: list[Any]) -> Any:
         if len(sent) > 2 and sent[-1][0] == ms(minute):

@@ -70,7 +70,7 @@ class Gateway:
         self.change(path, lambda _: Answer(sent, status, **more))
 
     def edit(self, path: str, edit: Callable[[Any], Any]) -> None:
-        """Alter the JSON of answers to paths like ``path``; None keeps what was edited in place."""
+        """Alter the JSON of responses to paths like ``path``; None keeps changes made in place."""
 
         def change(answer: Answer) -> Answer:
             sent = answer.json

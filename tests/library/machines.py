@@ -16,7 +16,7 @@ from marketdata.errors import ExchangeUnavailableError
 MINUTE = Limit(0.05, 60.0)
 """1,200 units a minute, as binance has them."""
 USABLE = 1080
-"""What all may use of them."""
+"""The part that all machines may use."""
 SPACED = Limit(0.1)
 KEY = "marketdata:1:budget:binance"
 

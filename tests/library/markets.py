@@ -18,10 +18,10 @@ SEED = 7
 NOW = datetime(2024, 5, 1, 12, 0, 30, tzinfo=UTC)
 DIALECTS = ("binance", "kraken", "coinbaseexchange", "okx")
 PAGES = {"binance": 1000, "kraken": 720, "coinbaseexchange": 300, "okx": 300}
-"""Candles that one request gives."""
+"""Candles in one request."""
 COUNTS_TRADES = ("binance", "kraken")
 FILLS = ("binance", "okx")
-"""Send bars for times without trades."""
+"""The exchanges that send bars for times without trades."""
 
 GRIDS = {
     "1s": Grid(SECOND),
@@ -55,7 +55,7 @@ def market(exchange: str, pair: str = "BTC/USDT") -> SeededMarket:
 
 
 def number(units: int, *scales: int) -> float:
-    """The decimal number that so many units are."""
+    """Return a number of units as a decimal number."""
     return float(Decimal(units).scaleb(-sum(scales)))
 
 
@@ -73,7 +73,7 @@ def bars(
     end: datetime | str | int | None = None,
     now: datetime = NOW,
 ) -> list[Row]:
-    """The bars that an exchange has in a range, as rows of candles."""
+    """Return the bars of an exchange in a range, as rows of candles."""
     of, grid = market(exchange, pair), GRIDS[timeframe]
     stop = ms(now) + 1 if end is None else end if isinstance(end, int) else ms(end)
     begin = start if isinstance(start, int) else ms(start)
@@ -94,7 +94,7 @@ def newest(exchange: str, pair: str, timeframe: str, count: int, now: datetime =
 def trades(
     exchange: str, pair: str, *, start: int | None = None, count: int = 100, now: datetime = NOW
 ) -> list[Trade]:
-    """The first trades from a time on, or the newest, oldest first."""
+    """Return the first trades from a time on, or the newest, oldest first."""
     of = market(exchange, pair)
     if start is None:
         found = of.backwards(ms(now))
@@ -121,7 +121,7 @@ def record(
 def minutes(
     start: datetime | str, end: datetime | str, *gaps: tuple[datetime | str, datetime | str]
 ) -> list[tuple[Any, ...]]:
-    """Rows of a tape: a bar a minute from start to end, but for the gaps."""
+    """Return rows of a tape: one bar per minute from start to end, except gaps."""
     left_out = [(ms(first), ms(last)) for first, last in gaps]
     return [
         (time, price, price + 2, price - 1, price + 1, "1.5")

@@ -19,7 +19,7 @@ DATE = "Wed, 01 May 2024 12:00:00 GMT"
 
 
 class Asked(NamedTuple):
-    """A request as it came."""
+    """A received request."""
 
     path: str
     query: dict[str, str]
@@ -28,17 +28,17 @@ class Asked(NamedTuple):
 
 
 class Status(NamedTuple):
-    """An answer that is an error."""
+    """An error response."""
 
     code: int
 
 
 Route = Any
-"""What is sent as JSON, a `Status`, or a function of `Asked` that gives one of these."""
+"""A response: JSON, a `Status`, or a function of `Asked` that returns one of these."""
 
 
 class OtherExchange:
-    """Answers each path with what the first pattern for it holds; 404 where there is none.
+    """Answers each path with the response of the first matching pattern; else with 404.
 
     ``asked`` holds the requests. ``date`` is the Date header; None: the real time.
     """
@@ -50,7 +50,7 @@ class OtherExchange:
         self.url = ""
 
     def paths(self) -> list[str]:
-        """The last part of each path that was asked for."""
+        """The last part of each requested path."""
         return [one.path.rpartition("/")[2] for one in self.asked]
 
     def __enter__(self) -> Self:
@@ -100,20 +100,20 @@ HANG = object()
 
 
 def opened(step: int, bars_ago: int = 0) -> int:
-    """When the bar opened that is forming, or one before it (Unix ms)."""
+    """The open time of the open bar, or of one before it (Unix ms)."""
     now = round(time.time() * 1000)
     return now - now % step - bars_ago * step
 
 
 def wait_for_room(step: int) -> None:
-    """Wait where a bar is about to end, so that what a test does lies within one."""
+    """Wait if a bar is about to end, so that a test runs within one bar."""
     left = (step - round(time.time() * 1000) % step) / 1000
     if left < 3:
         time.sleep(left)
 
 
 def price(at: int) -> int:
-    """The price that every bar of a time opens at here."""
+    """The opening price of every bar at a time."""
     return 100 + at // MINUTE % 50
 
 
@@ -320,7 +320,7 @@ def luno(trades: Any = ()) -> dict[str, Route]:
 
 
 def bitflyer(trades: Any = ()) -> dict[str, Route]:
-    """No candles at all; trades come newest first, as many as are asked for."""
+    """No candles; trades are newest first, as many as requested."""
 
     def executions(asked: Asked) -> Any:
         newest = [
@@ -425,7 +425,7 @@ def zebpay() -> dict[str, Route]:
 
 
 def nado() -> dict[str, Route]:
-    """The last so many bars up to a time, in seconds."""
+    """The last bars up to a time, in seconds."""
 
     def candlesticks(asked: Asked) -> Any:
         wanted = json.loads(asked.body)["candlesticks"]
@@ -452,7 +452,7 @@ def nado() -> dict[str, Route]:
 
 
 def bithumb(has: int) -> dict[str, Route]:
-    """The newest minutes, as many as are asked for and there are; it takes no start."""
+    """The newest minutes, as many as requested and available; a start is not supported."""
 
     def minutes(asked: Asked) -> Any:
         step = int(asked.path.rpartition("/")[2]) * MINUTE
@@ -507,7 +507,7 @@ def cryptocom(*names: str) -> dict[str, Route]:
 
 
 def deribit(*names: str) -> dict[str, Route]:
-    """Tickers of all pairs of one currency, which are not asked for; single ones."""
+    """Tickers of all pairs of one currency, which are not requested, and single ones."""
 
     def ticker(asked: Asked) -> Any:
         place = names.index(asked.query["instrument_name"]) + 1

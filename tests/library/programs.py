@@ -13,12 +13,12 @@ _TIMING = re.compile(r"^Executing <.*> took [\d.]+ seconds\n", re.MULTILINE)
 
 
 def said(stderr: str) -> str:
-    """Leave out what the event loop's debug mode says of slow steps on a busy machine."""
+    """Remove the messages of the event loop's debug mode about slow steps."""
     return _TIMING.sub("", stderr)
 
 
 def run(program: str, folder: Path, **environment: str) -> str:
-    """Run a program on the simulated exchange with warnings as errors; give what it printed.
+    """Run a program on the simulated exchange with warnings as errors; return its output.
 
     Fails when the program does, and when it says anything on stderr.
     """

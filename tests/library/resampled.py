@@ -17,13 +17,13 @@ NOON = ms("2024-05-01T12:00")
 WORST_FIRST = ["not_fetched", "not_served", None, "no_trades", "outage"]
 NOT_FETCHED: frozenset[Any] = frozenset({"not_fetched"})
 UNKNOWN: frozenset[Any] = frozenset({"not_fetched", "not_served"})
-"""Where candles from before the oldest that are served were traded, too."""
+"""A pair with trades before its oldest candles."""
 
 Row = tuple[Any, ...]
 
 
 def at(*minutes: int, volume: float | None = 1.0, trades: int | None = 2) -> list[Row]:
-    """Candles that open so many minutes after noon, each at a price of its own."""
+    """Candles that open at minutes after noon, each with a different price."""
     return [
         (NOON + one * MINUTE, 10.0 + one, 10.5 + one, 9.0 + one, 10.25 + one, volume, trades)
         for one in minutes

@@ -84,7 +84,7 @@ def refused(error: md.MarketDataError) -> None:
 
 
 def count(given: Any, default: int) -> int:
-    """Return the number that a limit is; what says nothing is the default."""
+    """Return the number of a limit; an empty value is the default."""
     return default if is_left_out(given) or given is None else int(whole(given))
 
 

@@ -362,3 +362,15 @@ def test_a_blocking_client_can_be_shared_and_closed_by_threads(
         thread.join()
     client.close()
     assert failures == []
+
+
+def test_an_answer_is_freed_with_the_callers_last_reference(make: Make) -> None:
+    async def main() -> None:
+        async with make() as client:
+            answer = weakref.ref(await asyncio.create_task(client.candles("BTC/USDT", limit=5)))
+            await asyncio.sleep(0)  # the loop itself holds what it is awaiting here
+            # The first call began timers and tasks that go on.
+            gc.collect()
+            assert answer() is None
+
+    asyncio.run(main())

@@ -21,12 +21,12 @@ from inside.candles import expected, intervals
 from inside.exchanges import Quirk, connector_class, open_venue
 
 import marketdata as md
-from marketdata._candles import from_trades
-from marketdata._candles.from_trades import TradesSeries, bars_of
+from marketdata._candles.from_trades import TradesSeries
 from marketdata.models import Columns
 from marketdata.settings import Settings
 from marketdata.sim import SimulatedExchange
 
+from .built import bars, bars_of
 from .gateway import Gateway
 from .markets import DIALECTS, GRIDS, NOW, market, ms, number, record, when
 
@@ -62,29 +62,26 @@ def test_no_trades_make_no_bars() -> None:
     assert bars_of([], "1m") == Columns.from_rows([])
 
 
-def test_the_volume_is_rounded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(from_trades, "_CHUNK", 3)
+def test_the_volume_is_rounded_once() -> None:
     ticks = [(NOON + index, 1.0, 0.1) for index in range(10)]
-    [bar] = bars_of(ticks, "1m").rows()
+    [bar] = bars_of(ticks, "1m", 3).rows()
     assert bar[5] == 1.0
 
     big = [(NOON, 1.0, 1e16), *[(NOON + 1, 1.0, 1.0)] * 10]
-    assert bars_of(big, "1m").rows()[0][5] == 1e16 + 10
+    assert bars_of(big, "1m", 3).rows()[0][5] == 1e16 + 10
 
 
-def test_the_size_of_the_batches_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_the_batches_does_not_matter() -> None:
     ticks = [(NOON + 7_000 * index, 100.0 + index % 13, 0.1 * index) for index in range(100)]
     whole = bars_of(ticks, "1m")
     for chunk in (1, 2, 7, 99, 100):
-        monkeypatch.setattr(from_trades, "_CHUNK", chunk)
-        assert bars_of(iter(ticks), "1m") == whole
+        assert bars_of(iter(ticks), "1m", chunk) == whole
 
 
 @pytest.mark.parametrize("chunk", [1, 100])
-def test_unsorted_trades_are_refused(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
-    monkeypatch.setattr(from_trades, "_CHUNK", chunk)
+def test_unsorted_trades_are_refused(chunk: int) -> None:
     with pytest.raises(ValueError, match="order of time"):
-        bars_of([(NOON, 1.0, 1.0), (NOON - 1, 1.0, 1.0)], "1m")
+        bars_of([(NOON, 1.0, 1.0), (NOON - 1, 1.0, 1.0)], "1m", chunk)
 
 
 @pytest.mark.parametrize("values", [(float("nan"), 1.0), (1.0, float("nan")), (1.0, float("inf"))])
@@ -141,12 +138,12 @@ def test_records_make_the_same_bars() -> None:
     ticks = [(NOON + 10_000 * index, 50.0 - index, 0.3 * index) for index in range(30)]
     records = [trade(when(time), price, amount) for time, price, amount in ticks]
 
-    assert from_trades.bars(records, "1m") == bars_of(ticks, "1m")
+    assert bars(records, "1m") == bars_of(ticks, "1m")
 
 
 def test_a_trade_a_microsecond_before_the_minute_is_in_the_earlier_bar() -> None:
     moment = when(NOON) - timedelta(microseconds=1)
-    assert from_trades.bars([trade(moment, 1.0, 1.0)], "1m").time[0] == NOON - MINUTE
+    assert bars([trade(moment, 1.0, 1.0)], "1m").time[0] == NOON - MINUTE
 
 
 # ------------------------------------------------------------------------- of an exchange

@@ -33,7 +33,7 @@ from .budgets import (
 from .conftest import Run
 
 Request = tuple[int, float, float, bool]
-"""Which process makes it, when, what it costs, and whether it is patient."""
+"""The process, time and cost of a request, and whether it is patient."""
 requests = st.lists(
     st.tuples(
         st.integers(0, 3),
@@ -47,7 +47,7 @@ requests = st.lists(
 
 
 def made(asked: list[Request], limit: Limit) -> list[tuple[float, float]]:
-    """When requests may be made, and what they cost."""
+    """The times and costs of requests."""
     times: list[tuple[float, float]] = []
 
     async def main() -> None:

@@ -29,7 +29,7 @@ START, LATER = 1_700_000_000_000, 1_703_600_000_000
 DEPTHS = (1, 7, 20, 100, 400, 1_000, 5_000)
 
 Said: TypeAlias = "str | Exception"
-"""The first request of a call, or what it raised before; empty where it did without."""
+"""The first request of a call, or its error; empty if it sent none."""
 
 
 class Asked(Exception):  # noqa: N818
@@ -38,7 +38,7 @@ class Asked(Exception):  # noqa: N818
 
 @dataclass
 class Probe:
-    """What one exchange was about to be asked."""
+    """The intended requests to one exchange."""
 
     name: str
     special: Quirk
@@ -209,7 +209,7 @@ def _probed() -> list[Probe]:
 
 @pytest.fixture
 def probes(isolated: Any) -> list[Probe]:
-    """What each spot exchange was about to be asked, without keys."""
+    """The intended requests to each spot exchange, without keys."""
     return _probed()
 
 

@@ -25,7 +25,7 @@ DAY = 24 * 3600
 
 
 def lists(of: SimulatedExchange | Gateway) -> int:
-    """How often the list of pairs was asked for."""
+    """The number of requests for the list of pairs."""
     if isinstance(of, Gateway):
         return sum(LIST in request for request in of.requests)
     return sum(request.path == LIST for request in of.requests)

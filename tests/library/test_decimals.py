@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from inside.exchanges import connector_class
 
 import marketdata as md
-from marketdata._candles.from_trades import bars
 from marketdata.models.decimals import exact_json, plain
 from marketdata.sim import SimulatedExchange
 
+from .built import bars
 from .conftest import Factory
 from .gateway import Gateway
 from .markets import DIALECTS, NOW
@@ -54,7 +54,7 @@ SAID = {
     "orderbook": ("bids", "asks"),
     "candles": ("columns",),
 }
-"""What no exchange leaves to be worked out."""
+"""The fields that are never computed here."""
 
 
 @pytest.mark.parametrize("form", FORMS)

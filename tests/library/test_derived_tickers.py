@@ -58,7 +58,7 @@ def test_quotes_are_derived_from_books(speaking: Open) -> None:
 
 
 def test_requests_for_all_pairs_leave_out_pairs_without_data(speaking: Open) -> None:
-    """As a bulk answer does; a pair that was asked for by name is an error beside the others."""
+    """As in a bulk response; a pair requested by name is an error next to the others."""
     routes = wire.bitso("btc_mxn", "eth_mxn")
     ticker, book = routes["*/ticker"], routes["*/order_book"]
 

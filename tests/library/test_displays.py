@@ -32,7 +32,7 @@ EVIL = '<script>alert(1)</script>"><img src=x onerror=y>&\n\x1b[31m'
 
 
 class Page(HTMLParser):
-    """Reads HTML, complains of what is not closed, and keeps its text and tags."""
+    """Parses HTML, raises for unclosed tags, and keeps its text and tags."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

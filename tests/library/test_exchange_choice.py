@@ -20,7 +20,7 @@ from .markets import DIALECTS, minutes, record
 
 
 def asked(sim: SimulatedExchange) -> list[str]:
-    """The exchanges that were asked, each once, in order."""
+    """The requested exchanges, each once, in order."""
     return list(dict.fromkeys(request.exchange for request in sim.requests))
 
 

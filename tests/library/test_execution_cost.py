@@ -197,7 +197,7 @@ def markets(draw: st.DrawFn) -> Market:
 
 
 def alone(levels: Levels, fee: float, lots: int, sign: int) -> Fraction | None:
-    """What filling so many lots on one exchange costs with fees; None where it has not so many."""
+    """The cost of filling lots on one exchange with fees; None if it has too few."""
     spent = Fraction(0)
     for price, size in levels:
         taken = min(lots, int(size))
@@ -207,7 +207,7 @@ def alone(levels: Levels, fee: float, lots: int, sign: int) -> Fraction | None:
 
 
 def cheapest(market: Market, side: str, lots: int) -> Fraction:
-    """The best of all splits of so many lots."""
+    """The best of all splits of a number of lots."""
     sign, place = (1, 1) if side == "buy" else (-1, 0)
     tried = []
     for split in itertools.product(range(lots + 1), repeat=len(market)):

@@ -115,7 +115,7 @@ def kernel() -> Iterator[Any]:
 
 
 def completed(kernel: Any, code: str) -> set[str]:
-    """Return what Tab offers at the end of a cell."""
+    """Return the completions of Tab at the end of a cell."""
     message = kernel.complete(code, len(code))
     while True:
         reply = kernel.get_shell_msg(timeout=60)
@@ -134,3 +134,4 @@ def test_tab_after_the_package_offers_only_public_names(kernel: Any) -> None:
     kernel.execute_interactive("md.Client(sim=True).ticker('BTC/USDT')", timeout=60)
     modules = {"arguments", "errors", "models", "operations", "settings", "sim"}
     assert set(md.__all__) <= completed(kernel, "md.") <= {*md.__all__, *modules}
+    assert completed(kernel, "md.history.") == set(md.history.__all__)

@@ -31,7 +31,7 @@ def kernel() -> Iterator[tuple[KernelManager, BlockingKernelClient]]:
 
 
 def messages(client: BlockingKernelClient, asked: str) -> Iterator[tuple[str, Any]]:
-    """What a cell shows, until it is idle."""
+    """Return the output of a cell, until it is idle."""
     while True:
         try:
             message = client.get_iopub_msg(timeout=60)

@@ -13,7 +13,7 @@ from .gateway import Gateway
 
 @pytest.fixture
 def proxy(sim: SimulatedExchange) -> Gateway:
-    """A real proxy on the loopback: absolute addresses are asked of it."""
+    """A real proxy on the loopback, which gets requests with absolute URLs."""
     with Gateway(sim.url) as started:
         yield started  # type: ignore[misc]
 

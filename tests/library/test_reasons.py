@@ -38,7 +38,7 @@ def closed_port() -> int:
 
 @contextmanager
 def https(folder: Path) -> Iterator[tuple[str, Path]]:
-    """A server whose certificate nobody vouches for; gives its URL and the certificate."""
+    """A server with an untrusted certificate; yields its URL and the certificate."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

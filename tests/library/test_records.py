@@ -46,7 +46,7 @@ SEVERAL: list[tuple[str, dict[str, Any]]] = [
     ("execution_cost", {"pair": "BTC/USDT", "side": "buy", "amount": 0.01, "exchanges": ["okx"]}),
     ("execution_cost", {"pair": "BTC/USDT", "side": "sell", "quote_amount": 1e9}),
 ]
-"""What is asked of several exchanges at once."""
+"""The operations on several exchanges at once."""
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 CAMEL = re.compile(r"[a-z][a-zA-Z0-9]*")
 

@@ -115,7 +115,7 @@ SPENDING = """
 
 
 def together(url: str, homes: list[Path], limit: list[float | None], most: int) -> list[float]:
-    """When processes made so many requests each, as fast as they may, in order."""
+    """Return the sorted times of requests of several processes at full speed."""
     program = [sys.executable, "-W", "error", "-c", textwrap.dedent(SPENDING), url]
     processes = [
         subprocess.Popen(

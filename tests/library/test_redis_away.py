@@ -31,7 +31,7 @@ from .machines import (
 )
 
 PART = 0.1 * USABLE
-"""What all machines without Redis may use together."""
+"""The part that all machines without Redis may use together."""
 
 # ------------------------------------------------------------------ away
 

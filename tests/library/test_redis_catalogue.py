@@ -142,7 +142,7 @@ def packed(*lines: Any) -> bytes:
 
 
 def unfinished() -> bytes:
-    """All of a list but its end, which nobody could tell by its lines."""
+    """A list without its end, which its lines alone would not show."""
     packing = zlib.compressobj()
     lines = f"{json.dumps(HEAD)}\n{json.dumps(ROW)}"
     return packing.compress(lines.encode()) + packing.flush(zlib.Z_SYNC_FLUSH)

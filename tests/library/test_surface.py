@@ -22,7 +22,7 @@ NAMES = [operation.name for operation in OPERATIONS]
 KINDS = ("candles", "orderbook", "quote", "ticker", "trades")
 LIVE = [*[f"watch_{kind}" for kind in KINDS], "watch_consolidated_orderbook"]
 SILENT = ("close", "preferring", "streams", "upstream")
-"""What asks no exchange and takes nothing that could be wrong."""
+"""Operations without requests and without arguments that can be wrong."""
 OF_STREAMS = ["live_chart", "record", "replay", "streams", *LIVE]
 
 

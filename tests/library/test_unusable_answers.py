@@ -59,7 +59,7 @@ def told(error: BaseException) -> str:
 
 @pytest.fixture
 def known(gateway: Gateway, connect: Factory, request: pytest.FixtureRequest) -> md.Client:
-    """A client that knows the pairs already; what comes now goes through ``gateway``."""
+    """A client that has the list of pairs; later requests go through ``gateway``."""
     client = connect(gateway, timeout=20)
     parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
     client.pairs(exchange=parameters.get("exchange"))

@@ -20,7 +20,7 @@ LENGTHS = {"15m": 15 * MINUTE, "1h": HOUR, "4h": 4 * HOUR, "7d": 7 * DAY}
 
 @cache
 def truth(exchange: str, start: int, pair: str = "BTC/USDT") -> Mapping[str, Any]:
-    """What was traded from a time until now, summed over the trades themselves."""
+    """Return the totals of the trades from a time until now."""
     of = market(exchange, pair)
     trades = list(of.forwards(ms(NOW), ms=start))
     prices = [trade.price for trade in trades]

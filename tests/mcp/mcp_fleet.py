@@ -52,7 +52,7 @@ class Fleet:
                 yield client
 
     def metric(self, number: int, name: str) -> float:
-        """Read a number that a replica publishes inside."""
+        """Read a metric of a replica."""
         base = self.replicas[number][0].removesuffix("/mcp")
         with urlopen(f"{base}/metrics", timeout=PATIENCE) as answer:
             text = answer.read().decode()
@@ -61,7 +61,7 @@ class Fleet:
 
 
 def _configured(folder: Path, port: int, replicas: list[str]) -> Path:
-    """Write the configuration for this machine: nothing but places is changed."""
+    """Write the configuration for this machine; only paths and addresses are changed."""
     text = (DEPLOY / "nginx.conf").read_text()
     ours = {
         "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
@@ -83,13 +83,13 @@ def _configured(folder: Path, port: int, replicas: list[str]) -> Path:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return an unused port."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])
 
 
 def _started(folder: Path, replicas: list[str]) -> tuple[subprocess.Popen[str], int]:
-    """Start nginx; again, should somebody else be quicker with the port."""
+    """Start nginx, with another port if the port was taken meanwhile."""
     ends = time.monotonic() + PATIENCE
     while True:
         port = free_port()
@@ -106,7 +106,7 @@ def _started(folder: Path, replicas: list[str]) -> tuple[subprocess.Popen[str], 
 
 
 def replica(home: Path, stack: ExitStack) -> tuple[str, subprocess.Popen[str]]:
-    """Start a server that asks for keys, until the stack is left; give its URL."""
+    """Start a server that requires keys, until the stack ends; return its URL."""
     process = stack.enter_context(
         subprocess.Popen(
             [COMMAND, "--http", "127.0.0.1:0", "--sim", "--access", "--sse"],
@@ -125,7 +125,7 @@ def replica(home: Path, stack: ExitStack) -> tuple[str, subprocess.Popen[str]]:
 
 @contextmanager
 def fleet(folder: Path) -> Iterator[Fleet]:
-    """Start two replicas that share accounts, and the proxy before them; skips without nginx."""
+    """Start two replicas with shared accounts and the proxy before them; skips without nginx."""
     if NGINX is None:
         pytest.skip(NEEDS_NGINX)
     for file, name in zip(certificate(folder), ("fullchain.pem", "privkey.pem"), strict=True):

@@ -29,7 +29,7 @@ POLICY = Policy(tiers={**SHIPPED, FREE: Tier(), SLOW: Tier(calls_a_minute=1)})
 
 @dataclass
 class Guarded:
-    """A server that asks for keys."""
+    """A server that requires keys."""
 
     served: Loopback
     store: SqliteStore
@@ -41,7 +41,7 @@ class Guarded:
         return self.served.port
 
     async def newcomer(self, name: str = "alice", tier: str = FREE) -> str:
-        """Make an account with a key, and give the key."""
+        """Make an account with a key, and return the key."""
         await self.registry.add_account(name, tier)
         self.keys[name] = (await self.registry.add_key(name))[0]
         return self.keys[name]
@@ -65,7 +65,7 @@ async def guarded(
     folder: Path | None = None,
     **options: Any,
 ) -> AsyncIterator[Guarded]:
-    """Serve with access control; accounts are in a folder of their own."""
+    """Serve with access control; accounts are in a separate folder."""
     folder = folder or Path(tempfile.mkdtemp(dir=home))
     store = SqliteStore(folder / "access.sqlite")
     gate = Gate(POLICY, store, clock=clock)
@@ -77,7 +77,7 @@ async def guarded(
 
 
 def error(answer: Answer) -> dict[str, Any]:
-    """Return the error of an answer, whether it is one of the protocol's or a tool's."""
+    """Return the error of an answer, of the protocol or of a tool."""
     message = answer.message
     if "error" in message:
         data: dict[str, Any] = message["error"]["data"]
@@ -90,7 +90,7 @@ def error(answer: Answer) -> dict[str, Any]:
 
 @asynccontextmanager
 async def stalls() -> AsyncIterator[list[float]]:
-    """Collect how much CPU each turn of the loop takes, in seconds.
+    """Collect the CPU seconds of each turn of the loop.
 
     CPU and not time, so that it does not matter what else the machine does.
     """

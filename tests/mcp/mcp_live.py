@@ -21,7 +21,7 @@ BTC = "market://binance/BTC-USDT"
 
 DOORS = ("memory", "stdio", "http")
 WAYS = (("memory", "auto"), ("memory", "legacy"), ("stdio", "legacy"), ("http", "auto"))
-"""Doors and eras for what does not depend on both."""
+"""Transports and protocol versions for tests that do not depend on both."""
 
 KINDS: dict[str, dict[str, Any]] = {
     "ticker": {"pair": "btc-usdt"},

@@ -134,7 +134,7 @@ async def loopback(
 
 @contextmanager
 def _errors() -> Iterator[list[str]]:
-    """Collect what is logged as an error, or with a traceback."""
+    """Collect logged errors and tracebacks."""
     logged: list[str] = []
 
     class Handler(logging.Handler):

@@ -32,16 +32,16 @@ class Operated:
     process: asyncio.subprocess.Process
     url: str = ""
     lines: list[str] = field(default_factory=list)
-    """What it has written to stderr."""
+    """Its output on stderr."""
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """Its port."""
         return urlsplit(self.url).port or 0
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """Its log; fails where a line is not JSON."""
+        """Its log; fails if a line is not JSON."""
         return [json.loads(line) for line in self.lines]
 
     @property
@@ -50,7 +50,7 @@ class Operated:
         return [one for one in self.records if one["logger"] == "marketdata_mcp.calls"]
 
     async def ends(self) -> int:
-        """Stop it, and give its exit status."""
+        """Stop it, and return its exit status."""
         if self.process.returncode is None:
             self.process.terminate()
         return await asyncio.wait_for(self.process.wait(), PATIENCE)
@@ -60,7 +60,7 @@ class Operated:
 async def operated(
     home: Path, *arguments: str, program: str | None = None, **variables: str
 ) -> AsyncIterator[Operated]:
-    """Start a server; by a `program` that is to call `marketdata_mcp.main` itself, if given."""
+    """Start a server, or a `program` that calls `marketdata_mcp.main` itself."""
     command = [str(COMMAND)] if program is None else [sys.executable, "-c", program]
     options = arguments if "--http" in arguments else ("--http", "127.0.0.1:0", *arguments)
     process = await asyncio.create_subprocess_exec(
@@ -95,7 +95,7 @@ async def operated(
 
 
 def certificate(folder: Path, password: bytes | None = None) -> tuple[Path, Path]:
-    """Make a certificate for the loopback, and its key; give their files."""
+    """Make a certificate for the loopback, and its key; return their files."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "marketdata")])
     now = datetime.now(UTC)

@@ -71,7 +71,7 @@ def tools(simulator: SimulatedExchange) -> dict[str, Tool]:
 
 
 def _closed(schema: Any) -> Any:
-    """Forbid what the schema does not name: the listed one leaves room for later fields."""
+    """Forbid unknown fields, which the listed schema allows for later versions."""
     match schema:
         case {"properties": properties}:
             inner = {name: _closed(one) for name, one in properties.items()}
@@ -101,7 +101,7 @@ def test_answers_match_the_listed_schema(
 
 
 def test_exchanges_take_few_characters(answers: Answers) -> None:
-    """There are 88: what an agent need not know of each, or can tell from its absence, is cut."""
+    """There are 88, so fields that agents do not need or can infer are left out."""
     result = answers["auto", MARKETS[0], "list_exchanges"]
     rows = {one["id"]: one for one in content(result)["exchanges"]}
 

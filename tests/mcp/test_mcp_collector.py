@@ -35,7 +35,7 @@ sys.argv[1:] = ["--http", "127.0.0.1:0", "--sim"]
 from marketdata_mcp import main
 main()
 """
-"""Counts at how many objects the collector looks, and tells it at a signal."""
+"""Counts the objects that the collector traverses, and prints the number on a signal."""
 
 
 def _looked(server: subprocess.Popen[bytes]) -> int:
@@ -47,7 +47,7 @@ def _looked(server: subprocess.Popen[bytes]) -> int:
 
 
 async def _calls(port: int, at_once: int, rounds: int) -> None:
-    """Make so many calls side by side, several times."""
+    """Make a number of concurrent calls, several times."""
     sent = ask("tools/call", name="watch_list", arguments={})
     opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(at_once)]
     for _ in range(rounds):
@@ -72,7 +72,7 @@ def _served(home: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
 def test_open_requests_do_not_make_garbage_collection_slower(home: Path) -> None:
-    """It looks at some 60 objects for each of 800 calls side by side, at 230 with its defaults."""
+    """It traverses about 60 objects for each of 800 concurrent calls; 230 with its defaults."""
     with _served(home) as (server, port):
         asyncio.run(_calls(port, 8, 2))
         before = _looked(server)
@@ -84,7 +84,7 @@ def test_open_requests_do_not_make_garbage_collection_slower(home: Path) -> None
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is told in /proc")
 def test_refused_long_lists_leave_no_memory_behind(home: Path) -> None:
     async def most(server: subprocess.Popen[bytes], port: int, pairs: int, times: int) -> int:
-        """Send a list again and again; give the memory at most, in MiB."""
+        """Send a list repeatedly; return the maximum memory in MiB."""
         found = 0
         named = {"pairs": ["BTC/USDT"] * pairs}
         sent = ask("tools/call", name="get_tickers", arguments=named)

@@ -26,7 +26,7 @@ def _run(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedP
 
 
 def _imported(log: str) -> set[str]:
-    """Return the packages that ``-X importtime`` tells of."""
+    """Return the packages in the output of ``-X importtime``."""
     names = (line.rpartition("|")[2].strip() for line in log.splitlines() if "|" in line)
     return {name.partition(".")[0] for name in names}
 

@@ -25,7 +25,7 @@ Doctor = Callable[..., "Found"]
 
 
 class Found:
-    """What the doctor said, and how it ended."""
+    """The doctor's output and exit code."""
 
     def __init__(self, code: int, out: str) -> None:
         document = json.loads(out)
@@ -49,7 +49,7 @@ class Found:
 
 @pytest.fixture
 def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Doctor:
-    """Run the command in this process, with a home of its own and without asking exchanges."""
+    """Run the command in this process, with a separate home and without requests to exchanges."""
     for name in [name for name in os.environ if name.startswith("MARKETDATA_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("MARKETDATA_HOME", str(tmp_path / "home"))
@@ -148,6 +148,17 @@ def test_a_home_that_cannot_be_written(
     (tmp_path / "file").touch()
     monkeypatch.setenv("MARKETDATA_HOME", str(tmp_path / "file" / "home"))
     assert doctor().one("home")[0] == "fail"
+
+
+@pytest.mark.parametrize("below", ["", "home"])
+def test_a_home_that_is_a_link_to_nothing(
+    below: str, doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "unmounted")
+    monkeypatch.setenv("MARKETDATA_HOME", str(tmp_path / "link" / below))
+    state, said = doctor().one("home")
+    assert state == "fail"
+    assert f"{tmp_path / 'link'} is a link to nothing" in said
 
 
 def test_few_open_files(home: Path) -> None:

@@ -55,7 +55,7 @@ def test_a_client_that_does_not_read_is_cut_off_and_delays_nobody(
 def test_unread_responses_do_not_keep_a_connection_open(
     home: Path, simulator: SimulatedExchange, parser: str, is_last: bool
 ) -> None:
-    """An answer that is smaller than what may wait for its client, on a connection that ends."""
+    """A response smaller than the send buffer, on a connection that ends."""
 
     async def work() -> None:
         ceilings = {"stall_seconds": 0.3, "idle_seconds": 1}

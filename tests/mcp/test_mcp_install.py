@@ -52,9 +52,16 @@ def test_each_client_gets_the_program(client: str, user: Path) -> None:
     assert (user / FILES[client]).stat().st_mode & 0o777 == 0o600
 
 
-def test_the_written_command_starts_the_server(user: Path, home: Path) -> None:
+@pytest.mark.parametrize(
+    "program", [("marketdata-mcp",), ("marketdata", "mcp"), ("ccxt-marketdata", "mcp")]
+)
+def test_the_written_command_starts_the_server(
+    program: tuple[str, ...], user: Path, home: Path
+) -> None:
+    name, *words = program
+    path = str(Path(COMMAND).with_name(name))
     done = subprocess.run(
-        [COMMAND, "install", "cursor", "--sim", "-e", "Kraken, okx"],
+        [path, *words, "install", "cursor", "--sim", "-e", "Kraken, okx"],
         env=environment(home),
         capture_output=True,
         text=True,
@@ -64,7 +71,7 @@ def test_the_written_command_starts_the_server(user: Path, home: Path) -> None:
     assert done.stderr == ""
     entry = servers(user / FILES["cursor"])["marketdata"]
     assert Path(entry["command"]).is_absolute()
-    assert entry["args"] == ["--sim", "--exchange", "kraken,okx"]
+    assert entry["args"] == [*words, "--sim", "--exchange", "kraken,okx"]
     started = StdioServerParameters(
         command=entry["command"], args=entry["args"], env=environment(home)
     )

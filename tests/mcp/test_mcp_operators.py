@@ -98,7 +98,7 @@ def test_a_stopping_server_is_alive_but_not_ready(home: Path, simulator: Simulat
 
 
 def _numbers(text: str) -> dict[str, float]:
-    """Read what is published: by name and labels, without the process's own."""
+    """Read the metrics by name and labels, without those of the process."""
     return {
         sample.name + "".join(f" {one}={value}" for one, value in sorted(sample.labels.items())): (
             sample.value
@@ -270,7 +270,7 @@ def test_a_bug_is_one_line_of_the_log(home: Path) -> None:
 
 @pytest.fixture
 def spoken(home: Path) -> Iterator[list[dict[str, Any]]]:
-    """What a server on stdio logs of a call."""
+    """Return the log of a call to a server on stdio."""
     command_line = [str(COMMAND), "--sim", "--log-json"]
     with running(command_line, home) as process:
         sent = line(1, "tools/call", **TICKER) + b"no JSON\n" + line(2, "tools/list")

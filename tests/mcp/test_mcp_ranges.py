@@ -27,7 +27,7 @@ Call = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def settings(simulator: SimulatedExchange, home: Path, tmp_path: Path) -> Settings:
-    """A store of the test's own; what ccxt knows of exchanges is shared."""
+    """A separate store for the test; the descriptions of exchanges are shared."""
     store = str(tmp_path / "candles")
     return Settings(endpoints=simulator.endpoints, home=home, store=store, retries=0)
 
@@ -92,7 +92,7 @@ def _pages(simulator: SimulatedExchange) -> int:
 
 
 def _ago(step: int, count: int) -> int:
-    """So many bars before now, where one opens."""
+    """The open time of a bar, a number of bars before now."""
     now = time.time_ns() // 1_000_000
     return now - now % step - count * step
 

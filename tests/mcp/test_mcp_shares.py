@@ -89,7 +89,7 @@ def test_who_sends_one_request_does_not_wait_for_a_crowd_of_anothers(
 
 
 async def _listens(server: Guarded, stack: AsyncExitStack, name: str) -> tuple[Peer, str]:
-    """Open a stream of events; tell how that went."""
+    """Open a stream of events; return the result."""
     peer = await stack.enter_async_context(connected(server.port))
     peer.writer.write(server.signed(LISTEN, name))
     said = await answer(peer.reader, re.compile(rb"acknowledged"))

@@ -80,7 +80,7 @@ async def _session(port: int, *, small: bool = False) -> AsyncIterator[Session]:
 async def _following(
     home: Path, sim: SimulatedExchange, **options: Any
 ) -> AsyncIterator[tuple[Loopback, Callable[[], Awaitable[None]]]]:
-    """Serve what a simulated exchange has; give what lets time pass there until all is freed."""
+    """Serve a simulated exchange; yield a function that advances it until everything is freed."""
 
     async def freed() -> None:
         await until(lambda: not server.connections)
@@ -98,13 +98,13 @@ async def _following(
 
 
 def _tasks() -> Counter[str]:
-    """Name what runs, but for the one task that waits for watches that nobody reads."""
+    """Return the running tasks, except the one that waits for unread watches."""
     named = (task.get_coro() for task in asyncio.all_tasks())
     return Counter(str(getattr(one, "__qualname__", one)) for one in named) - TIDYING
 
 
 async def _heard(sim: SimulatedExchange, session: Session) -> dict[str, Any]:
-    """Let time pass until a session is told something."""
+    """Advance the time until a session gets a message."""
     coming = asyncio.create_task(session.next())
     while not coming.done():
         await sim.advance(0.5)

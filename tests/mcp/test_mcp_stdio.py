@@ -206,7 +206,7 @@ def test_a_signal_ends_an_idle_server(home: Path, number: signal.Signals) -> Non
 
 
 async def _asked_in_vain(silent: Silent, home: Path, endpoints: str) -> asyncio.subprocess.Process:
-    """Start a server and bring a call of it to where it waits for an exchange."""
+    """Start a server, and a call that waits for an exchange."""
     process = await asyncio.create_subprocess_exec(
         COMMAND,
         "--exchange",

@@ -97,7 +97,7 @@ def test_without_a_key_the_loop_never_stalls(
 
 
 def test_no_message_of_a_session_stalls_the_loop(home: Path, simulator: SimulatedExchange) -> None:
-    """What takes longest for its bytes; the SDK reads a session's messages several times over."""
+    """The slowest messages by size; the SDK parses a session's messages several times."""
 
     async def work() -> None:
         async with guarded(home, simulator) as server, connected(server.port) as peer:
@@ -237,7 +237,7 @@ def test_endless_requests_are_cut_off_before_all_are_parsed(
 
 
 def test_connect_is_refused_and_delays_nobody(home: Path) -> None:
-    """In a process of its own, which is killed where it answers nobody any more."""
+    """A server in a separate process, which is killed if it no longer answers."""
 
     async def work() -> None:
         async with serving(home) as (url, process):

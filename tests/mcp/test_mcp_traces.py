@@ -28,7 +28,7 @@ VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 
 
 class Span(NamedTuple):
-    """A span, and who sent it."""
+    """A span and its sender."""
 
     name: str
     trace: str
@@ -38,7 +38,7 @@ class Span(NamedTuple):
 
 
 class Collector:
-    """What a collector was sent."""
+    """The spans that a collector received."""
 
     def __init__(self, url: str) -> None:
         self.url = url

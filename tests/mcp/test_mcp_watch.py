@@ -32,7 +32,7 @@ NOON = datetime(2025, 6, 1, 12, tzinfo=UTC)
 
 
 def _closed(schema: Any) -> Any:
-    """Forbid what the schema does not name: the listed one leaves room for later fields."""
+    """Forbid unknown fields, which the listed schema allows for later versions."""
     match schema:
         case {"properties": properties, **rest}:
             inner = {name: _closed(one) for name, one in properties.items()}
@@ -114,7 +114,7 @@ def _ids(answer: dict[str, Any], at: int = 0) -> list[int]:
 
 
 async def _all_there(client: Client, watch: dict[str, Any]) -> None:
-    """Wait until what the exchange has told of is there to be read."""
+    """Wait until the exchange's messages can be read."""
     newest = content(await client.call_tool("get_trades", {"pair": "BTC/USDT", "limit": 1}))
     async with asyncio.timeout(20):
         while _ids(await read(client, watch, cursor="0", limit=200))[-1:] != [

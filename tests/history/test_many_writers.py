@@ -172,7 +172,16 @@ def test_an_unreachable_bucket_is_a_marketdata_error(
 
 
 @pytest.fixture
-def workers(tmp_path: Path) -> Iterator[Any]:
+def dask_folder(tmp_path: Path) -> Iterator[None]:
+    """Have Dask keep its files in the test's own folder, and not in the machine's."""
+    import dask
+
+    with dask.config.set({"temporary-directory": str(tmp_path)}):
+        yield
+
+
+@pytest.fixture
+def workers(dask_folder: None) -> Iterator[Any]:
     """Three worker processes of a Dask client."""
     from distributed import Client, LocalCluster
 
@@ -183,7 +192,6 @@ def workers(tmp_path: Path) -> Iterator[Any]:
             processes=True,
             dashboard_address=":0",
             silence_logs=False,
-            local_directory=str(tmp_path),
         ) as local,
         Client(local) as client,
     ):
@@ -281,7 +289,7 @@ def _break_downloads() -> None:
 
 
 def test_a_dask_client_of_the_running_loop_works(
-    sim: SimulatedExchange, connect: Connect, isolated: Path
+    sim: SimulatedExchange, connect: Connect, isolated: Path, dask_folder: None
 ) -> None:
     from distributed import Client, LocalCluster
 
@@ -294,7 +302,6 @@ def test_a_dask_client_of_the_running_loop_works(
                 processes=False,
                 dashboard_address=":0",
                 asynchronous=True,
-                local_directory=str(isolated),
             ) as local,
             Client(local, asynchronous=True) as scheduler,
             md.AsyncClient(settings=client.settings) as here,

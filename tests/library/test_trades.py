@@ -207,7 +207,7 @@ def test_kraken_has_no_trades_by_id(client: md.Client, sim: SimulatedExchange) -
         client.trades("BTC/USDT", from_id=0, exchange="kraken")
 
     assert caught.value.retryable is False
-    assert "from an id on" in str(caught.value)
+    assert "no trades by id" in str(caught.value)
     assert sim.requests == []
 
 

@@ -226,3 +226,12 @@ def test_the_module_is_the_command(environment):
     line = [sys.executable, "-m", "marketdata_cli", "--version"]
     done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("marketdata ")
+
+
+def test_only_the_command_that_is_called_has_its_parameters_read(capsys):
+    program = typer.main.get_command(application())
+    for line in (["--help"], ["quote", "--help"]):
+        program.main(line, prog_name="marketdata", standalone_mode=False)
+    read = [name for name, one in program.commands.items() if getattr(one, "is_read", False)]
+    assert read == ["quote"]
+    assert "BASE/QUOTE" in capsys.readouterr().out

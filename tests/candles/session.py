@@ -138,6 +138,8 @@ class _Session:
             self._settle(source)
         if step.strict and tightness(self.world, question.timeframe) == "exact":
             self._ask_strictly(question, right, client)
+            if not step.exact:
+                self._settle(source)  # It may have asked for more, where pages are short.
         self._count_requests(step, question, source, sent)
 
     def _settle(self, timeframe: str) -> None:

@@ -254,13 +254,15 @@ class _Session:
         """
         self._wire.sent.clear()
         sent: list[Sent] = []
-        yield sent
-        sent += self._wire.sent
-        self.memory.hear(self.exchange, sent)
-        longest = length_of(timeframe)
-        own = [one for one in sent if length_of(one.timeframe) <= longest]
-        self.strictly.hear(self.exchange, own)
-        self.told += [one for answered in sent for one in answered.candles]
+        try:
+            yield sent
+        finally:
+            sent += self._wire.sent
+            self.memory.hear(self.exchange, sent)
+            longest = length_of(timeframe)
+            own = [one for one in sent if length_of(one.timeframe) <= longest]
+            self.strictly.hear(self.exchange, own)
+            self.told += [one for answered in sent for one in answered.candles]
 
     # ------------------------------------------------------------------ the store
 

@@ -208,13 +208,21 @@ def changed(gateway: Gateway, volume: str) -> None:
     gateway.edit("*/klines", edit)
 
 
-def test_refresh_replaces_stored_bars(
-    play: Play, connect: Connect, before: Before, isolated: Path
-) -> None:
+def revised_after_download(
+    play: Play, connect: Connect, before: Before
+) -> tuple[Gateway, md.Client]:
+    """Return an exchange that revised its candles after a client has stored them."""
     gateway = before(play("binance", 3000, now=OLD + 3000))
     client = connect(gateway)
     client.candles("BTC/USDT", "1m", start=at(0), end=at(3000))
     changed(gateway, "7")
+    return gateway, client
+
+
+def test_refresh_replaces_stored_bars(
+    play: Play, connect: Connect, before: Before, isolated: Path
+) -> None:
+    _, client = revised_after_download(play, connect, before)
 
     def volumes(**more: object) -> list[float]:
         found = client.candles("BTC/USDT", "1m", start=at(0), end=at(3000), **more)
@@ -233,10 +241,7 @@ def test_refresh_replaces_stored_bars(
 def test_a_failed_refresh_keeps_stored_bars(
     play: Play, connect: Connect, before: Before, isolated: Path
 ) -> None:
-    gateway = before(play("binance", 3000, now=OLD + 3000))
-    client = connect(gateway)
-    client.candles("BTC/USDT", "1m", start=at(0), end=at(3000))
-    changed(gateway, "7")
+    gateway, client = revised_after_download(play, connect, before)
 
     def fail_later(answer: object) -> object:
         if answer.json[0][0] >= ms(1900):
